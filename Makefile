@@ -1,0 +1,97 @@
+# Every command a contributor or the CI needs; `make` alone lists them.
+# Only `python3 -m venv`, pip and make have to be on the machine.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The tests start their own PostgreSQL servers: more workers than this make a small machine thrash.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+CREATED := $(VENV)/.created
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard src/stratum/locale/*/LC_MESSAGES/*.po))
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-runtime messages demo test lint format types ci bench torture docs lock build clean
+.DELETE_ON_ERROR:
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(DEV) messages ## install Stratum and the tools to work on it into .venv
+
+install-runtime: $(RUNTIME) messages ## install only what Stratum needs to run
+
+messages: $(CATALOGUES) ## compile the message catalogues that changed
+
+demo: install-runtime ## the whole story on a real PostgreSQL: back up, prove, lose, get back
+	$(BIN)/stratum demo
+
+test: install ## run every test
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: install ## style, format and the arrows between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: install ## put the source into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install ## check the types of source and tests, strictly
+	$(BIN)/mypy
+
+ci: lint types test ## what has to be green before a change lands
+
+bench: install ## measure backup, drill and restore beside pg_dump and pg_restore
+	$(BIN)/python -m benchmarks
+
+torture: install ## the tests that take long: every plan cut after each of its steps, many times
+	$(BIN)/python -m pytest -n $(WORKERS) -m torture $(PYTEST_ARGS)
+
+docs: install ## write docs/reference and schemas again from the code
+	$(BIN)/python -m stratum.cli.reference
+
+build: install ## make the wheel and the source archive in dist/
+	$(BIN)/hatchling build
+
+# A stamp and not $(BIN)/python: that file is there also when the making of the environment failed half-way.
+$(CREATED):
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUNTIME): requirements/runtime.txt pyproject.toml hatch_build.py src/stratum/__init__.py | $(CREATED)
+	$(PIP) install --quiet --require-hashes -r requirements/runtime.txt
+	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(CATALOGUES): %.mo: %.po $(RUNTIME)
+	$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
+
+# The locks carry hashes and no address, so that they install from any mirror.
+LOCK := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+lock: .venv-lock/bin/uv ## resolve the dependencies again and write the locks
+	$(LOCK) --upgrade pyproject.toml --extra embedded --group build --output-file requirements/runtime.txt
+	$(LOCK) --upgrade pyproject.toml --extra embedded --group build --group dev \
+		--constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) --upgrade requirements/lock.in --output-file requirements/lock.txt
+
+.venv-lock/bin/uv: requirements/lock.txt
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --require-hashes -r requirements/lock.txt
+	@touch $@
+
+clean: ## remove what the other commands made, the virtual environments included
+	rm -rf .venv .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src -name '*.mo' -delete
