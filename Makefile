@@ -61,6 +61,7 @@ build: install ## make the wheel and the source archive in dist/
 
 # A stamp and not $(BIN)/python: that file is there also when the making of the environment failed half-way.
 $(CREATED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stratum needs Python 3.11 or newer: make PYTHON=python3.12, for example")'
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
