@@ -74,7 +74,7 @@ $(DEV): requirements/dev.txt $(RUNTIME)
 	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(CATALOGUES): %.mo: %.po $(RUNTIME)
+$(CATALOGUES): %.mo: %.po | $(RUNTIME)
 	$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
 
 # The locks carry hashes and no address, so that they install from any mirror.
