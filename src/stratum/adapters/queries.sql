@@ -1,0 +1,364 @@
+-- Every query of the project, by name.
+--
+-- A query starts at a line `-- name: NAME`; the comment lines right below say what it answers. It ends
+-- where the next one starts. `{fragment}` is replaced by SQL that the server itself quoted (quote_ident,
+-- format); a query with fragments takes no parameters. New queries go under a section of their own at the
+-- bottom.
+
+-- ==========================================================================================================
+-- Observing what a database holds: database_facts, table_digests, sequence_facts, migration_heads
+-- ==========================================================================================================
+
+-- name: pin_settings
+-- Fix, until the transaction ends, every setting that changes the text form of a value or which rows are
+-- seen, and lift the timeouts that would cut a long read; settings this major does not have are left out.
+-- enable_indexonlyscan is off so that rows are counted in the heap, which is what a dump reads. Names are
+-- read as bytes in a SQL_ASCII database: nothing says which encoding they are in.
+SELECT count(pg_catalog.set_config(pin.name, pin.value, true))
+FROM (VALUES
+    ('DateStyle', 'ISO, YMD'),
+    ('IntervalStyle', 'postgres'),
+    ('TimeZone', 'UTC'),
+    ('extra_float_digits', '1'),
+    ('bytea_output', 'hex'),
+    ('lc_monetary', 'C'),
+    ('lc_numeric', 'C'),
+    ('lc_time', 'C'),
+    ('xmlbinary', 'base64'),
+    ('xmloption', 'content'),
+    ('quote_all_identifiers', 'off'),
+    ('search_path', ''),
+    ('row_security', 'off'),
+    ('synchronize_seqscans', 'off'),
+    ('enable_indexonlyscan', 'off'),
+    ('jit', 'off'),
+    ('statement_timeout', '0'),
+    ('transaction_timeout', '0'),
+    ('idle_in_transaction_session_timeout', '0'),
+    ('client_encoding', CASE pg_catalog.current_setting('server_encoding')
+                             WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)
+) AS pin (name, value)
+WHERE pin.name IN (SELECT s.name FROM pg_catalog.pg_settings AS s);
+
+-- name: transaction_state
+-- What the transaction promises: its isolation, whether it may write, its snapshot and when it began.
+SELECT current_setting('transaction_isolation') AS isolation,
+       current_setting('transaction_read_only') AS read_only,
+       pg_current_snapshot()::text AS snapshot,
+       transaction_timestamp() AS began_at,
+       pg_database_size(current_database()) AS size_bytes;
+
+-- name: observed_tables
+-- The ordinary tables and partition leaves of users, with the SQL to read each: its quoted name, the hash
+-- of a row, and the choice of rows for a sample (null without a primary key). A row's hash chains its
+-- columns: the text of each is hashed with the hash of those before it as the seed, so that no value can
+-- move to another column or blend into its neighbour unseen. Beyond 64 columns the chains of 64 are hashed
+-- together: thousands of nested calls would not parse. Generated columns do not count: a restore computes
+-- them anew. A value's text is what its output function gives. Where that may be empty, a "v" goes before
+-- it, which tells it from NULL. concat() calls the output function itself: a cast to text may drop
+-- something, as that of bpchar drops trailing blanks. "char" counts as a number: since 16 its text form of
+-- bytes above 127 is another one.
+WITH texts AS (
+    SELECT a.attrelid, a.attnum, a.attgenerated, format(CASE
+        WHEN a.atttypid IN ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype,
+                            'float4'::regtype, 'float8'::regtype, 'numeric'::regtype, 'date'::regtype,
+                            'timestamp'::regtype, 'timestamptz'::regtype, 'uuid'::regtype, 'json'::regtype,
+                            'jsonb'::regtype, 'bytea'::regtype) THEN 'coalesce(%1$I::text, '''')'
+        WHEN a.atttypid = '"char"'::regtype THEN 'coalesce(%1$I::int4::text, '''')'
+        WHEN a.atttypid IN ('text'::regtype, 'varchar'::regtype) THEN 'coalesce(''v'' || %1$I::text, ''n'')'
+        ELSE 'coalesce(''v'' || CASE WHEN %1$I IS DISTINCT FROM NULL THEN concat(%1$I) END, ''n'')'
+    END, a.attname) AS text
+    FROM pg_attribute AS a
+    WHERE a.attnum > 0 AND NOT a.attisdropped
+), placed AS (
+    SELECT attrelid, text, row_number() OVER (PARTITION BY attrelid ORDER BY attnum) AS place
+    FROM texts WHERE attgenerated = ''
+), chains AS (
+    SELECT attrelid, (place - 1) / 64 AS part,
+           string_agg(format('hashtextextended(%s COLLATE "C", ', text), '' ORDER BY place DESC)
+           || '0' || repeat(')', count(*)::int) AS chain
+    FROM placed GROUP BY attrelid, (place - 1) / 64
+), hashes AS (
+    SELECT attrelid, CASE count(*) WHEN 1 THEN min(chain) ELSE
+        format('hashtextextended(concat_ws('':'', %s) COLLATE "C", 0)', string_agg(chain, ', ' ORDER BY part))
+        END AS row_hash
+    FROM chains GROUP BY attrelid
+), keys AS (
+    SELECT i.indrelid,
+           string_agg(format('hashtextextended(%s COLLATE "C", ', t.text), '' ORDER BY part.place DESC)
+           || '1' || repeat(')', count(*)::int) || ' % 16 = 0' AS chosen
+    FROM pg_index AS i
+    CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS part (attnum, place)
+    JOIN texts AS t ON t.attrelid = i.indrelid AND t.attnum = part.attnum
+    WHERE i.indisprimary AND part.place <= i.indnkeyatts
+    GROUP BY i.indrelid
+)
+SELECT n.nspname AS schema,
+       c.relname AS name,
+       format('%I.%I', n.nspname, c.relname) AS relation,
+       coalesce(pg_total_relation_size(c.oid), 0) AS bytes,
+       coalesce(h.row_hash, '0::bigint') AS row_hash,
+       k.chosen
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN hashes AS h ON h.attrelid = c.oid
+LEFT JOIN keys AS k ON k.indrelid = c.oid
+WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend AS d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
+
+-- name: digest_full
+-- Rows, the sum of all rows' hashes, rows digested. A sum is the same in any order, and unlike XOR it does
+-- not let equal rows cancel each other.
+SELECT count(*) AS rows, coalesce(sum({row_hash}), 0)::text AS digest, count(*) AS digested_rows
+FROM ONLY {relation};
+
+-- name: digest_sampled
+-- The same over about one row in 16. The hash of the primary key chooses, so that the same rows are chosen
+-- wherever the table is restored.
+SELECT count(*) AS rows,
+       coalesce(sum({row_hash}) FILTER (WHERE {chosen}), 0)::text AS digest,
+       count(*) FILTER (WHERE {chosen}) AS digested_rows
+FROM ONLY {relation};
+
+-- name: count_rows
+-- Rows alone.
+SELECT count(*) AS rows, NULL AS digest, 0 AS digested_rows FROM ONLY {relation};
+
+-- name: tables_rewritten
+-- Tables whose file is not the one the snapshot knows: they were truncated or rewritten after it was taken,
+-- and then read as empty through it. Meaningful once the tables were read, because reading locks them.
+SELECT n.nspname AS schema, c.relname AS name
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND pg_relation_filenode(c.oid) <> c.relfilenode
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
+
+-- name: count_large_objects
+-- The number of large objects.
+SELECT count(*) AS count FROM pg_largeobject_metadata;
+
+-- name: digest_large_objects
+-- A digest over OID and content of all large objects, or of about one in 16. Each is read in chunks of 1
+-- MiB, and each chunk counts with its OID and number, so that neither bytes nor chunks can change places
+-- unseen. The last chunk of each is short or empty, which puts the length into the digest.
+WITH RECURSIVE chunk (oid, number, bytes, hash) AS (
+    SELECT o.oid, 0::bigint, length(part.data), sha256(part.data)
+    FROM pg_largeobject_metadata AS o
+    CROSS JOIN LATERAL (SELECT lo_get(o.oid, 0, 1048576) AS data OFFSET 0) AS part
+    WHERE NOT %(sampled)s OR hashtextextended(o.oid::text COLLATE "C", 1) %% 16 = 0
+    UNION ALL
+    SELECT c.oid, c.number + 1, length(part.data), sha256(part.data)
+    FROM chunk AS c
+    CROSS JOIN LATERAL (SELECT lo_get(c.oid, (c.number + 1) * 1048576, 1048576) AS data OFFSET 0) AS part
+    WHERE c.bytes = 1048576
+)
+SELECT coalesce(sum(
+           hashtextextended(concat_ws(':', oid, number, encode(hash, 'hex')) COLLATE "C", 0)
+       ), 0)::text AS digest
+FROM chunk;
+
+-- name: observed_sequences
+-- The sequences of users, and for each the column it feeds: the one that owns it (serial, identity), else the
+-- one whose default draws from it. `stored` selects that column's values from every table of its inheritance
+-- tree, where the column's type can be compared with the sequence at all.
+WITH feeding AS (
+    SELECT d.objid AS sequence, d.refobjid AS relid, d.refobjsubid AS attnum, 1 AS rank
+    FROM pg_depend AS d
+    WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.deptype IN ('a', 'i')
+      AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+    UNION ALL
+    SELECT d.refobjid, f.adrelid, f.adnum, 2
+    FROM pg_depend AS d
+    JOIN pg_attrdef AS f ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+    WHERE d.refclassid = 'pg_class'::regclass AND d.deptype = 'n'
+), fed AS (
+    SELECT DISTINCT ON (sequence) sequence, relid, attnum FROM feeding ORDER BY sequence, rank, relid, attnum
+)
+SELECT n.nspname AS schema,
+       c.relname AS name,
+       format('%I.%I', n.nspname, c.relname) AS relation,
+       s.seqincrement AS increment,
+       s.seqcycle AS cycles,
+       tn.nspname AS table_schema,
+       t.relname AS table_name,
+       a.attname AS column_name,
+       stored.query AS stored
+FROM pg_sequence AS s
+JOIN pg_class AS c ON c.oid = s.seqrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN fed ON fed.sequence = c.oid
+LEFT JOIN pg_class AS t ON t.oid = fed.relid
+LEFT JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
+LEFT JOIN pg_attribute AS a ON a.attrelid = fed.relid AND a.attnum = fed.attnum
+LEFT JOIN pg_type AS ty ON ty.oid = a.atttypid
+CROSS JOIN LATERAL (
+    WITH RECURSIVE family (oid) AS (
+        SELECT fed.relid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN family ON i.inhparent = family.oid
+    )
+    SELECT string_agg(
+        format(CASE ty.typoutput WHEN 'numeric_out'::regproc
+                    THEN 'SELECT %1$I AS value FROM ONLY %2$I.%3$I WHERE %1$I < ''Infinity'''
+                    ELSE 'SELECT %1$I AS value FROM ONLY %2$I.%3$I' END, a.attname, mn.nspname, m.relname),
+        ' UNION ALL ') AS query
+    FROM family
+    JOIN pg_class AS m ON m.oid = family.oid AND m.relkind = 'r'
+    JOIN pg_namespace AS mn ON mn.oid = m.relnamespace
+    -- A domain has the output function of the type it rests on.
+    WHERE ty.typoutput IN ('int2out'::regproc, 'int4out'::regproc, 'int8out'::regproc, 'numeric_out'::regproc)
+) AS stored
+WHERE c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend AS d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
+
+-- name: sequence_state
+-- Where a sequence stands.
+SELECT last_value, is_called FROM {relation};
+
+-- name: sequence_and_column
+-- Where a sequence stands, and the farthest value its column holds in the sequence's direction.
+SELECT last_value, is_called, (SELECT {extreme}(value)::text FROM ({stored}) AS stored) AS farthest
+FROM {relation};
+
+-- name: sequence_collides
+-- Whether the column holds the next value or one that the sequence's steps lead to: sequences that step by
+-- two may share a column in turns.
+SELECT EXISTS (SELECT FROM ({stored}) AS stored
+               WHERE value {beyond} {next} AND (value::numeric - {next}) % {increment} = 0) AS collides;
+
+-- name: database_properties
+-- How to create the database again as it was. Columns that not every major has are read through jsonb,
+-- where a missing one is null: the locale provider came with 15, its rules with 16, and 17 renamed the
+-- locale.
+SELECT d.datname AS name,
+       d.oid::bigint AS oid,
+       pg_get_userbyid(d.datdba) AS owner,
+       pg_encoding_to_char(d.encoding) AS encoding,
+       CASE coalesce(j.fields ->> 'datlocprovider', 'c')
+            WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END AS locale_provider,
+       d.datcollate::text AS collate,
+       d.datctype::text AS ctype,
+       coalesce(j.fields ->> 'datlocale', j.fields ->> 'daticulocale') AS locale,
+       j.fields ->> 'daticurules' AS icu_rules,
+       j.fields ->> 'datcollversion' AS collation_version,
+       d.datconnlimit AS connection_limit,
+       shobj_description(d.oid, 'pg_database') AS comment,
+       d.datacl IS NOT NULL AS has_grants
+FROM pg_database AS d
+CROSS JOIN LATERAL (SELECT to_jsonb(d) AS fields) AS j
+WHERE d.datname = current_database();
+
+-- name: database_grants
+-- The privileges on the database itself; no grantee means PUBLIC.
+SELECT r.rolname AS grantee, acl.privilege_type AS privilege, acl.is_grantable AS grantable
+FROM pg_database AS d
+CROSS JOIN aclexplode(d.datacl) AS acl
+LEFT JOIN pg_roles AS r ON r.oid = acl.grantee
+WHERE d.datname = current_database()
+ORDER BY r.rolname COLLATE "C" NULLS FIRST, acl.privilege_type;
+
+-- name: database_settings
+-- ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, as `name=value`.
+SELECT r.rolname AS role, entry.setting AS setting
+FROM pg_db_role_setting AS s
+JOIN pg_database AS d ON d.oid = s.setdatabase AND d.datname = current_database()
+LEFT JOIN pg_roles AS r ON r.oid = s.setrole
+CROSS JOIN unnest(s.setconfig) AS entry (setting)
+ORDER BY r.rolname COLLATE "C" NULLS FIRST, entry.setting COLLATE "C";
+
+-- name: observed_extensions
+-- Installed extensions.
+SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
+FROM pg_extension AS e
+JOIN pg_namespace AS n ON n.oid = e.extnamespace
+ORDER BY e.extname COLLATE "C";
+
+-- name: observed_unread_relations
+-- Materialised views (m) and foreign tables (f) of users: named, never read.
+SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('m', 'f')
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend AS d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
+
+-- name: observed_collations
+-- Collations that a user made or that a user's object depends on, with the version the catalogue recorded.
+SELECT n.nspname AS schema, c.collname AS name, c.collversion AS version
+FROM pg_collation AS c
+JOIN pg_namespace AS n ON n.oid = c.collnamespace
+WHERE c.collversion IS NOT NULL
+  AND (n.nspname <> 'pg_catalog'
+       OR EXISTS (SELECT FROM pg_depend AS d
+                  WHERE d.refclassid = 'pg_collation'::regclass AND d.refobjid = c.oid AND d.deptype = 'n'))
+ORDER BY n.nspname COLLATE "C", c.collname COLLATE "C";
+
+-- name: observed_invalid_indexes
+-- Indexes the server does not use: a failed CREATE INDEX CONCURRENTLY, a partitioned index that lacks a part.
+SELECT n.nspname AS schema, c.relname AS name
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
+
+-- name: migration_tables
+-- Tables with a name that a migration tool uses, and their columns, which tell whether they are its.
+SELECT n.nspname AS schema,
+       c.relname AS name,
+       format('%I.%I', n.nspname, c.relname) AS relation,
+       (SELECT string_agg(a.attname, ' ' ORDER BY a.attnum) FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+  AND c.relname IN ('alembic_version', '_prisma_migrations', 'django_migrations', 'flyway_schema_history',
+                    'schema_version', 'schema_migrations', 'migrations', 'knex_migrations', 'pgmigrations',
+                    'SequelizeMeta', '_sqlx_migrations', '__diesel_schema_migrations')
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
+
+-- name: migration_head_alembic
+-- Every head: a history with branches has several. Alembic does not record how it came there.
+SELECT string_agg(version_num, ', ' ORDER BY version_num COLLATE "C") AS head, NULL::bigint AS applied
+FROM {relation};
+
+-- name: migration_head_prisma
+-- Finished and not rolled back; Prisma orders by name, which starts with the time.
+SELECT max(migration_name COLLATE "C") AS head, count(*) AS applied
+FROM {relation}
+WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL;
+
+-- name: migration_head_django
+-- The last migration of each application: every application has a history of its own.
+SELECT string_agg(app || '.' || name, ', ' ORDER BY app COLLATE "C") AS head, sum(applied)::bigint AS applied
+FROM (SELECT DISTINCT ON (app COLLATE "C") app, name, count(*) OVER (PARTITION BY app COLLATE "C") AS applied
+      FROM {relation} ORDER BY app COLLATE "C", id DESC) AS last;
+
+-- name: migration_head_flyway
+-- The version of highest rank that succeeded and was not undone since; repeatable migrations have no version.
+SELECT (array_agg(m.version ORDER BY m.installed_rank DESC))[1] AS head, count(*) AS applied
+FROM {relation} AS m
+WHERE m.success AND m.version IS NOT NULL AND m.type NOT LIKE 'UNDO%'
+  AND NOT EXISTS (SELECT FROM {relation} AS undo
+                  WHERE undo.success AND undo.type LIKE 'UNDO%' AND undo.version = m.version
+                    AND undo.installed_rank > m.installed_rank);
+
+-- name: migration_head_plain
+-- One row an applied migration, or one row in all. The highest by its leading number, then by its text: `10`
+-- comes after `9`. A migration that a tool marked as dirty or failed is told from a clean one.
+SELECT (array_agg({version}::text || CASE WHEN coalesce(to_jsonb(m) ->> 'dirty', 'false') = 'true'
+                                            OR coalesce(to_jsonb(m) ->> 'success', 'true') = 'false'
+                                          THEN ' (not clean)' ELSE '' END
+                  ORDER BY substring({version}::text FROM '^[0-9]+')::numeric DESC NULLS LAST,
+                           {version}::text COLLATE "C" DESC))[1] AS head,
+       count(*) AS applied
+FROM {relation} AS m;
