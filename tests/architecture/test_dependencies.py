@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from typing import Any
 
 from tests.architecture.sources import ROOT, sources
@@ -44,10 +45,12 @@ def _imported() -> set[str]:
 
 
 def _declared() -> set[str]:
+    """The modules of the declared packages: a package may call its module otherwise than itself."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
-    names = [re.split(r"[^\w-]", requirement)[0] for requirement in wanted]
-    return {name.replace("-", "_") for name in names}
+    packages = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted}
+    modules = {name for name, owners in packages_distributions().items() if packages & set(owners)}
+    return {name for name in modules if not name.startswith("_")}
 
 
 def _top_level(node: ast.Import | ast.ImportFrom) -> set[str]:
