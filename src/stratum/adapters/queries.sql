@@ -362,3 +362,146 @@ SELECT (array_agg({version}::text || CASE WHEN coalesce(to_jsonb(m) ->> 'dirty',
                            {version}::text COLLATE "C" DESC))[1] AS head,
        count(*) AS applied
 FROM {relation} AS m;
+
+-- ============================================================================================================
+-- Servers, identity, swap
+-- ============================================================================================================
+
+-- name: server_version_num
+-- The server's version as one number, e.g. 170010.
+SELECT current_setting('server_version_num')::int
+
+-- name: server_health
+-- What the checklist asks: whether page checksums are on, and the server's clock.
+SELECT current_setting('data_checksums') = 'on', clock_timestamp()
+
+-- name: export_snapshot
+-- Let tools read through this transaction's snapshot for as long as it is open.
+SELECT pg_export_snapshot()
+
+-- name: cluster_identity
+-- What tells this cluster from its look-alikes; needs a role that may call the pg_control functions.
+SELECT s.system_identifier::text,
+       c.timeline_id,
+       (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS flushed_lsn,
+       current_setting('server_version_num')::int
+FROM pg_control_system() s, pg_control_checkpoint() c
+
+-- name: collation_versions
+-- The version each database's default collation was made with, as far as the catalogue knows (15 on).
+SELECT datname, datcollversion FROM pg_database WHERE datcollversion IS NOT NULL
+
+-- name: databases
+-- Every database that is not a template, with its OID.
+SELECT datname, oid FROM pg_database WHERE NOT datistemplate ORDER BY datname
+
+-- name: bootstrap_role
+-- The cluster's first superuser always has OID 10.
+SELECT rolname FROM pg_roles WHERE oid = 10
+
+-- name: roles
+-- Every role that is not PostgreSQL's own.
+SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname
+
+-- name: tables_largest_first
+-- Ordinary tables outside the system's schemas; the largest are the likeliest to hold a row.
+SELECT n.nspname, c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY c.relpages DESC, n.nspname, c.relname
+
+-- name: schemas
+-- Schemas that are not PostgreSQL's own.
+SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname
+
+-- name: end_sessions
+-- End every session on these databases; new ones are refused already. Autovacuum workers are ended too.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%(databases)s) AND pid <> pg_backend_pid()
+
+-- name: sessions
+-- Who is still connected to these databases.
+SELECT coalesce(nullif(application_name, ''), backend_type) || ' (process ' || pid || ')'
+FROM pg_stat_activity WHERE datname = ANY(%(databases)s) AND pid <> pg_backend_pid()
+
+-- name: swap_obstacles
+-- What makes a rename of a database impossible: prepared transactions.
+SELECT 'prepared transaction ' || gid || ' of ' || owner || ' since ' || prepared FROM pg_prepared_xacts WHERE database = %(database)s
+
+-- name: logical_slots
+-- Logical replication slots of a database: they stay with the old one under its new name.
+SELECT 'logical replication slot ' || slot_name FROM pg_replication_slots WHERE database = %(database)s
+
+-- name: subscriptions
+-- Subscriptions of a database: they stay with the old one and go on writing into it.
+SELECT 'subscription ' || s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+WHERE d.datname = %(database)s
+
+-- name: cron_jobs
+-- Jobs of pg_cron, which name their database; they run against whatever carries the name.
+SELECT 'pg_cron job ' || jobid || ' (runs in whatever carries the name)' FROM cron.job WHERE database = %(database)s
+
+-- name: has_cron
+-- Whether pg_cron's table is in this database.
+SELECT to_regclass('cron.job') IS NOT NULL
+
+-- name: collation_mismatches
+-- Collations whose version differs from the one of the library in use.
+SELECT collname || ': made with ' || collversion || ', here ' || coalesce(pg_collation_actual_version(oid), 'none')
+FROM pg_collation
+WHERE collversion IS NOT NULL AND collversion IS DISTINCT FROM pg_collation_actual_version(oid)
+
+-- name: database_collation_mismatch
+-- The same for the database's own collation (15 on).
+SELECT datname || ': made with ' || datcollversion || ', here ' || coalesce(pg_database_collation_actual_version(oid), 'none')
+FROM pg_database
+WHERE datname = current_database() AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid)
+
+-- name: table_exists
+-- Whether an ordinary or partitioned table of this name exists.
+SELECT EXISTS (
+  SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND n.nspname = %(schema)s AND c.relname = %(table)s)
+
+-- name: table_family
+-- A table and all its partitions, the table first.
+WITH RECURSIVE family AS (
+  SELECT c.oid, 0 AS depth FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
+  UNION ALL
+  SELECT i.inhrelid, f.depth + 1 FROM pg_inherits i JOIN family f ON f.oid = i.inhparent
+)
+SELECT n.nspname, c.relname
+FROM family f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY f.depth, n.nspname, c.relname
+
+-- name: table_dependents
+-- What stands in the way of putting another table under this one's name, in words.
+WITH target AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = %(schema)s AND c.relname = %(table)s)
+SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass
+FROM pg_constraint, target WHERE contype = 'f' AND confrelid = target.oid AND conrelid <> target.oid AND conparentid = 0
+UNION ALL
+SELECT DISTINCT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || c.oid::regclass
+FROM target JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = target.oid
+     AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class AND c.oid <> target.oid
+UNION ALL
+SELECT 'trigger ' || tgname FROM pg_trigger, target WHERE tgrelid = target.oid AND NOT tgisinternal
+UNION ALL
+SELECT 'partition of ' || i.inhparent::regclass FROM pg_inherits i, target WHERE i.inhrelid = target.oid
+UNION ALL
+SELECT 'sequence ' || d.objid::regclass || ' is also used by ' || a.adrelid::regclass
+FROM target
+JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = target.oid
+     AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
+JOIN pg_depend u ON u.refclassid = 'pg_class'::regclass AND u.refobjid = d.objid AND u.classid = 'pg_attrdef'::regclass
+JOIN pg_attrdef a ON a.oid = u.objid AND a.adrelid <> target.oid
+
+-- name: outbound_definitions
+-- Foreign keys and triggers a table has of its own, as the statements that make them again.
+WITH target AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = %(schema)s AND c.relname = %(table)s)
+SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(c.oid))
+FROM pg_constraint c, target WHERE contype = 'f' AND conrelid = target.oid AND conparentid = 0
+UNION ALL
+SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t, target WHERE tgrelid = target.oid AND NOT tgisinternal AND tgparentid = 0

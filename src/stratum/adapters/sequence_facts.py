@@ -39,9 +39,7 @@ def _observe_sequence(connection: psycopg.Connection[Any], row: CatalogRow) -> S
     )
 
 
-def _is_behind(
-    connection: psycopg.Connection[Any], row: CatalogRow, state: CatalogRow, stored: bytes
-) -> bool:
+def _is_behind(connection: psycopg.Connection[Any], row: CatalogRow, state: CatalogRow, stored: bytes) -> bool:
     """Whether nextval() will come to a value that is stored: at once, or after the steps in between."""
     farthest, increment = state.text_or_none("farthest"), row.integer("increment")
     following = state.integer("last_value") + (increment if state.flag("is_called") else 0)
@@ -52,9 +50,7 @@ def _is_behind(
         return distance >= 0
     beyond = b">=" if increment > 0 else b"<="
     numbers = {"next": b"%d" % following, "increment": b"%d" % abs(increment)}
-    return fetch_row(connection, "sequence_collides", stored=stored, beyond=beyond, **numbers).flag(
-        "collides"
-    )
+    return fetch_row(connection, "sequence_collides", stored=stored, beyond=beyond, **numbers).flag("collides")
 
 
 def _fed_table(row: CatalogRow) -> str | None:

@@ -1,0 +1,289 @@
+"""The archive as a directory: backups, proofs, pins and the record of the cluster's identity.
+
+Self-describing and readable without Stratum; RESTORE.md in it says how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from stratum.adapters import durable
+from stratum.adapters.failure_domain import observe_failure_domain
+from stratum.adapters.records import parse, to_json
+from stratum.adapters.restore_by_hand import render_restore_by_hand
+from stratum.core.backup import FileFacts, Manifest
+from stratum.core.errors import StratumError
+from stratum.core.identity import Identity
+from stratum.core.proof import Proof
+from stratum.ports import BrokenBackup, FailureDomain
+
+FORMAT = 1
+_KNOWN = {
+    "archive.json",
+    "RESTORE.md",
+    "dumps",
+    "base",
+    "wal",
+    "stack",
+    "proofs",
+    "journal",
+    "pins",
+    "lock",
+    "lost+found",
+}
+_PARTIAL, _REMOVING = ".partial", ".removing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveRecord:
+    """archive.json: whose archive this is, and every cluster that was ever this stack's."""
+
+    format: int = FORMAT
+    stack: str
+    identity: Identity | None = None
+    lineage: tuple[str, ...] = field(default=())
+
+
+class DirectoryArchive:
+    """An archive in a local directory.
+
+    A backup appears under its final name only after every byte and its manifest are on disk; a removal
+    renames first. So whatever carries a backup's name is whole, or was damaged afterwards.
+    """
+
+    def __init__(self, path: Path, *, stack: str, data_directory: Path, declared_domain: str | None) -> None:
+        self._path = path
+        self._stack = stack
+        self._data_directory = data_directory
+        self._declared_domain = declared_domain
+
+    def initialise(self, stack: str) -> None:
+        """Lay down an empty archive. Leaves one that exists as it is; refuses another stack's."""
+        with durable.archive_errors(self._path):
+            self._path.mkdir(parents=True, exist_ok=True)
+            for folder in ("dumps", "proofs", "journal", "pins"):
+                (self._path / folder).mkdir(mode=0o750, exist_ok=True)
+        if not (self._path / "archive.json").exists():
+            self._write_record(ArchiveRecord(stack=stack))
+        self._record()
+
+    def check_writable(self) -> None:
+        """Refuse early when nothing can be written: missing, read-only, full, or another stack's."""
+        self._record()
+        with durable.archive_errors(self._path):
+            probe = self._path / "journal" / ".probe"
+            probe.parent.mkdir(exist_ok=True)
+            durable.write_file(probe, "writable\n")
+            probe.unlink()
+
+    def manifests(self) -> tuple[Manifest, ...]:
+        """All whole backups of this stack, oldest first."""
+        return tuple(sorted((m for m in self._readable() if isinstance(m, Manifest)), key=lambda m: m.taken_at))
+
+    def broken(self) -> tuple[BrokenBackup, ...]:
+        return tuple(found for found in self._readable() if isinstance(found, BrokenBackup))
+
+    def foreign(self) -> tuple[str, ...]:
+        """Names at the archive's top level that Stratum did not put there; they are never touched."""
+        self._record()
+        return tuple(
+            sorted(p.name for p in self._path.iterdir() if p.name not in _KNOWN and not p.name.startswith("."))
+        )
+
+    def backup_path(self, backup_id: str) -> Path:
+        path = self._path / "dumps" / _plain_name(backup_id)
+        if not (path / "manifest.json").is_file():
+            raise StratumError("unknown-backup", backup=backup_id)
+        return path
+
+    def begin_backup(self, backup_id: str) -> Path:
+        """Make the directory a backup is written aside in, and throw away what an earlier crash left."""
+        self._record()
+        with durable.archive_errors(self._path):
+            dumps = self._path / "dumps"
+            dumps.mkdir(exist_ok=True)
+            for leftover in dumps.glob(f"*{_REMOVING}"):
+                shutil.rmtree(leftover)
+            aside = self.partial_path(backup_id)
+            aside.mkdir(mode=0o750)
+        return aside
+
+    def partial_path(self, backup_id: str) -> Path:
+        """Where a backup is written until it is whole."""
+        return self._path / "dumps" / f"{_plain_name(backup_id)}{_PARTIAL}"
+
+    def measure(self, directory: Path) -> tuple[FileFacts, ...]:
+        """Size and SHA-256 of every file below `directory`, except the two that hold these facts."""
+        own = {"manifest.json", "SHA256SUMS"}
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        with durable.archive_errors(self._path):
+            return tuple(
+                FileFacts(path=str(p.relative_to(directory)), bytes=p.stat().st_size, sha256=_sha256(p))
+                for p in files
+                if str(p.relative_to(directory)) not in own
+            )
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make a backup visible: checksums, everything fsynced, the manifest last, then the final name."""
+        aside = self.partial_path(manifest.id)
+        with durable.archive_errors(self._path):
+            sums = "".join(f"{file.sha256}  {file.path}\n" for file in manifest.files)
+            durable.write_file(aside / "SHA256SUMS", sums)
+            durable.sync_tree(aside)
+            durable.write_file(aside / "manifest.json", _readable_again(manifest) + "\n")
+            aside.rename(self._path / "dumps" / manifest.id)
+            durable.sync_directory(self._path / "dumps")
+            self._write_restore_by_hand()
+
+    def discard_partial(self, backup_id: str) -> None:
+        with durable.archive_errors(self._path):
+            durable.remove_tree(self.partial_path(backup_id))
+
+    def remove_backup(self, backup_id: str) -> None:
+        """Remove one backup for good. Removing what is gone already is no error: a resumed plan asks twice."""
+        with durable.archive_errors(self._path):
+            durable.remove_tree(self._path / "dumps" / _plain_name(backup_id))
+            self._write_restore_by_hand()
+
+    def export_backup(self, backup_id: str, into: Path) -> None:
+        """Copy one backup with its checksums and instructions to a directory that does not exist yet."""
+        source = self.backup_path(backup_id)
+        manifest = self._read_manifest(source)
+        with durable.archive_errors(into):
+            shutil.copytree(source, into)
+            durable.write_file(into / "RESTORE.md", render_restore_by_hand((manifest,), folder="."))
+            durable.sync_tree(into)
+
+    def pinned(self) -> frozenset[str]:
+        folder = self._path / "pins"
+        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+    def pin(self, backup_id: str, *, pinned: bool) -> None:
+        self.backup_path(backup_id)
+        with durable.archive_errors(self._path):
+            marker = self._path / "pins" / _plain_name(backup_id)
+            if pinned:
+                durable.write_file(marker, "kept until unpinned\n")
+            else:
+                marker.unlink(missing_ok=True)
+
+    def proofs(self) -> tuple[Proof, ...]:
+        return tuple(parse(Proof, line, file="proofs") for line in read_lines(self._path / "proofs"))
+
+    def record_proof(self, proof: Proof) -> None:
+        with durable.archive_errors(self._path):
+            durable.append_line(self._path / "proofs" / f"{proof.finished_at:%Y-%m}.jsonl", to_json(proof))
+
+    def recorded_identity(self) -> Identity | None:
+        return self._record().identity
+
+    def record_identity(self, identity: Identity) -> None:
+        record = self._record()
+        lineage = record.lineage
+        if identity.system_identifier not in lineage:
+            lineage = (*lineage, identity.system_identifier)
+        with durable.archive_errors(self._path):
+            self._write_record(replace(record, identity=identity, lineage=lineage))
+
+    def forget_identity(self) -> None:
+        """Let the next `up` make a new cluster; the lineage keeps what was."""
+        with durable.archive_errors(self._path):
+            self._write_record(replace(self._record(), identity=None))
+
+    def lineage(self) -> tuple[str, ...]:
+        """System identifiers of every cluster that was ever this stack's, oldest first."""
+        return self._record().lineage
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self._path).free
+
+    def failure_domain(self) -> FailureDomain:
+        if self._declared_domain:
+            return FailureDomain(name=self._declared_domain, declared=True)
+        return FailureDomain(name=observe_failure_domain(self._path, self._data_directory), declared=False)
+
+    def _record(self) -> ArchiveRecord:
+        if not self._path.is_dir():
+            raise StratumError("archive-missing", path=self._path)
+        try:
+            text = (self._path / "archive.json").read_bytes()
+        except FileNotFoundError:
+            raise StratumError("archive-missing", path=self._path / "archive.json") from None
+        except OSError as error:
+            raise StratumError("archive-unreadable", file="archive.json", problem=error.strerror) from None
+        record = parse(ArchiveRecord, text, file="archive.json", newest_format=FORMAT)
+        if record.stack != self._stack:
+            raise StratumError("wrong-archive", path=self._path, owner=record.stack, stack=self._stack)
+        return record
+
+    def _write_record(self, record: ArchiveRecord) -> None:
+        durable.write_file(self._path / "archive.json", to_json(record) + "\n")
+
+    def _write_restore_by_hand(self) -> None:
+        durable.write_file(self._path / "RESTORE.md", render_restore_by_hand(self.manifests(), folder="dumps"))
+
+    def _readable(self) -> Iterator[Manifest | BrokenBackup]:
+        self._record()
+        dumps = self._path / "dumps"
+        for path in sorted(dumps.iterdir()) if dumps.is_dir() else []:
+            if not path.is_dir() or path.suffix in {_PARTIAL, _REMOVING}:
+                continue
+            try:
+                yield self._read_manifest(path)
+            except StratumError as error:
+                yield BrokenBackup(id=path.name, why=error.message)
+
+    def _read_manifest(self, path: Path) -> Manifest:
+        try:
+            text = (path / "manifest.json").read_bytes()
+        except OSError as error:
+            raise StratumError(
+                "archive-unreadable", file=f"{path.name}/manifest.json", problem=error.strerror
+            ) from None
+        manifest = parse(Manifest, text, file=f"{path.name}/manifest.json")
+        if manifest.id != path.name:
+            raise StratumError("archive-unreadable", file=path.name, problem=f"its manifest is of {manifest.id}")
+        if manifest.stack != self._stack:
+            raise StratumError("archive-unreadable", file=path.name, problem=f"a backup of stack {manifest.stack}")
+        return manifest
+
+
+def read_lines(folder: Path) -> Iterator[str]:
+    """Whole JSON lines of all files in order; a line torn by a crash is not JSON and is passed over."""
+    for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else []:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line and is_json(line):
+                yield line
+
+
+def is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _readable_again(manifest: Manifest) -> str:
+    """The manifest as JSON, read back at once: a backup that nobody can read later must not be published."""
+    text = to_json(manifest)
+    if parse(Manifest, text, file=f"{manifest.id}/manifest.json") != manifest:
+        raise StratumError("backup-not-whole", problem="its manifest does not read back as it was written")
+    return text
+
+
+def _plain_name(backup_id: str) -> str:
+    """A backup's id is one path component; anything else is no id of ours."""
+    if not backup_id or backup_id != Path(backup_id).name or backup_id.startswith("."):
+        raise StratumError("unknown-backup", backup=backup_id)
+    return backup_id
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

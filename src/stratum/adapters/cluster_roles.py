@@ -1,0 +1,47 @@
+"""The roles of a new cluster, each with no more rights than its work needs."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from stratum.adapters.endpoint import Endpoint
+from stratum.core.stack import Secret
+
+BACKUP_ROLE = "stratum_backup"
+REPLICATION_ROLE = "stratum_replication"
+
+
+def create_roles_and_databases(
+    endpoint: Endpoint, *, owner: str, database: str | None, passwords: dict[str, Secret]
+) -> None:
+    """Create the owner (no superuser), the backup role (reads everything) and the replication role.
+
+    `database` is created for the owner unless None, as when a restore brings it. The backup role may read
+    large objects, which pg_read_all_data leaves out, and rows behind row-level security, since a dump that
+    leaves rows out is no backup. (https://www.postgresql.org/docs/current/predefined-roles.html,
+    https://www.postgresql.org/docs/current/runtime-config-compatible.html#GUC-LO-COMPAT-PRIVILEGES)
+    """
+    with psycopg.connect(
+        endpoint.conninfo("postgres"), password=endpoint.password.reveal, autocommit=True
+    ) as connection:
+        _create_role(connection, owner, "LOGIN", passwords[owner])
+        _create_role(connection, BACKUP_ROLE, "LOGIN BYPASSRLS IN ROLE pg_read_all_data", passwords[BACKUP_ROLE])
+        connection.execute(sql.SQL("ALTER ROLE {} SET lo_compat_privileges = on").format(sql.Identifier(BACKUP_ROLE)))
+        _create_role(connection, REPLICATION_ROLE, "LOGIN REPLICATION", passwords[REPLICATION_ROLE])
+        if database is not None:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
+                    sql.Identifier(database), sql.Identifier(owner)
+                )
+            )
+
+
+def _create_role(connection: psycopg.Connection[tuple[object, ...]], name: str, rights: str, password: Secret) -> None:
+    """The password is hashed here, so that its plain text reaches neither the server nor its log."""
+    hashed = connection.pgconn.encrypt_password(password.reveal.encode(), name.encode(), b"scram-sha-256")
+    connection.execute(
+        sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(
+            sql.Identifier(name), sql.SQL(rights), sql.Literal(hashed.decode())
+        )
+    )

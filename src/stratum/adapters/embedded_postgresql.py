@@ -1,0 +1,392 @@
+"""The embedded runtime: a real PostgreSQL as a local process, with no Docker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from stratum.adapters.cluster_roles import create_roles_and_databases
+from stratum.adapters.endpoint import Endpoint
+from stratum.adapters.postgresql_installation import find_installation, observe_run_as
+from stratum.adapters.postgresql_tools import Installation, PostgresqlTools
+from stratum.adapters.process import is_alive, run_tool, tool_environment
+from stratum.adapters.psycopg_database import PsycopgDatabase
+from stratum.adapters.scratch_server import ScratchServers
+from stratum.adapters.server_start import last_lines
+from stratum.core.errors import StratumError
+from stratum.core.stack import Secret
+from stratum.ports import Role, RunState, Server, ServerState
+
+SUPERUSER = "postgres"
+_START_SECONDS, _STOP_SECONDS = 300.0, 300.0
+_SOCKET_PATH_LIMIT = 90
+
+_CONFIGURATION = """
+# Written by Stratum; change settings with ALTER SYSTEM, which wins over this file.
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '{sockets}'
+password_encryption = 'scram-sha-256'
+logging_collector = on
+log_directory = '{logs}'
+log_filename = 'postgresql-%a.log'
+log_truncate_on_rotation = on
+log_rotation_age = 1d
+log_rotation_size = 0
+log_line_prefix = '%m [%p] %q%u@%d '
+log_checkpoints = off
+wal_level = replica
+max_wal_size = 2GB
+"""
+
+_HOST_BASED_AUTHENTICATION = """# Written by Stratum: every connection proves a password, and only this machine connects.
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+host all all ::1/128 scram-sha-256
+local replication stratum_replication scram-sha-256
+host replication stratum_replication 127.0.0.1/32 scram-sha-256
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddedSettings:
+    """What the embedded runtime has to know of the stack."""
+
+    directory: Path
+    """Holds data/, scratch/, logs/, run/ and kept/; owned by the account the server runs as."""
+    stack_directory: Path
+    port: int
+    owner: str
+    database: str
+    passwords: dict[str, Secret]
+    """By role name: postgres, the owner, stratum_backup and stratum_replication."""
+
+
+class EmbeddedPostgresql:
+    """Runs one cluster in a directory, on loopback and a private socket, with generated passwords."""
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self._settings = settings
+        self._directory = settings.directory
+        self._data = settings.directory / "data"
+        self._run_as = observe_run_as()
+        self._found: Installation | None = None
+
+    @property
+    def _installation(self) -> Installation:
+        if self._found is None:
+            self._found = find_installation(self._run_as)
+        return self._found
+
+    def tools_version(self) -> str:
+        return self._installation.version()
+
+    def observe(self) -> ServerState:
+        if not self._data.is_dir() or not any(self._data.iterdir()):
+            return ServerState(state=RunState.ABSENT, detail=f"there is no data directory at {self._data}")
+        try:
+            major = int((self._data / "PG_VERSION").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return ServerState(state=RunState.DAMAGED, detail=f"{self._data} has no readable PG_VERSION")
+        if not (self._data / "global" / "pg_control").is_file():
+            return ServerState(state=RunState.DAMAGED, detail=f"{self._data} has no pg_control", major=major)
+        running = _read_postmaster(self._data)
+        if running is None:
+            return ServerState(state=RunState.STOPPED, detail=f"PostgreSQL {major} is stopped", major=major)
+        detail = f"PostgreSQL {major} is running on 127.0.0.1:{running.port} (process {running.pid})"
+        return ServerState(state=RunState.RUNNING, detail=detail, major=major, port=running.port)
+
+    def server(self, role: Role) -> Server:
+        """The running server, connected to as `role`. Raises `not-running`."""
+        state = self.observe()
+        if state.state is not RunState.RUNNING or state.port is None:
+            raise StratumError("not-running", detail=state.detail)
+        user = self._user(role)
+        endpoint = Endpoint(host=self._host(), port=state.port, user=user, password=self._settings.passwords[user])
+        return _bound(self._installation, endpoint)
+
+    def offline_tools(self) -> PostgresqlTools:
+        """The tools for work on files alone; they are bound to no server."""
+        nowhere = Endpoint(host="127.0.0.1", port=self._settings.port, user=SUPERUSER, password=Secret(""))
+        return PostgresqlTools(self._installation, nowhere)
+
+    def create_cluster(self, *, bootstrap_role: str | None, application_database: bool) -> None:
+        """Make a new cluster with its roles; it appears under its name only when it is complete."""
+        self._end_orphan()
+        new = self._directory / "data.new"
+        for folder in (self._directory, *(self._directory / name for name in ("logs", "run", "scratch"))):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._give(folder)
+        self._directory.chmod(0o700)
+        if _read_postmaster(new) is not None:
+            self._pg_ctl_stop(new)
+        shutil.rmtree(new, ignore_errors=True)
+        superuser = bootstrap_role or SUPERUSER
+        self._initdb(new, superuser)
+        with self._started(new, port=_free_port()) as port:
+            endpoint = Endpoint(
+                host=self._host(), port=port, user=superuser, password=self._settings.passwords[SUPERUSER]
+            )
+            create_roles_and_databases(
+                endpoint,
+                owner=self._settings.owner,
+                database=self._settings.database if application_database else None,
+                passwords=self._settings.passwords,
+            )
+        if self._data.is_dir():
+            self._data.rmdir()
+        new.rename(self._data)
+
+    def start(self) -> ServerState:
+        """Start the server and wait until it answers. Takes another port when the configured one is taken."""
+        state = self.observe()
+        if state.state is RunState.RUNNING:
+            return state
+        self._end_orphan()
+        port = self._settings.port if _port_is_free(self._settings.port) else _free_port()
+        self._pg_ctl_start(self._data, port)
+        return self.observe()
+
+    def stop(self) -> None:
+        """Stop the server the clean way: a checkpoint, and every session ended. Stopping a stopped one is no error."""
+        if self.observe().state is RunState.RUNNING:
+            self._pg_ctl_stop(self._data)
+
+    def set_cluster_aside(self, label: str) -> bool:
+        """Move what is left of the data directory to kept/; says whether there was anything."""
+        self.stop()
+        self._end_orphan()
+        if not self._data.exists() or not any(self._data.iterdir()):
+            return False
+        kept = self._directory / "kept"
+        kept.mkdir(mode=0o700, exist_ok=True)
+        self._give(kept)
+        self._data.rename(kept / label)
+        return True
+
+    def put_cluster_back(self, label: str) -> None:
+        """Undo `set_cluster_aside`. Doing it twice is no error."""
+        kept = self._directory / "kept" / label
+        if kept.exists() and not self._data.exists():
+            kept.rename(self._data)
+
+    def remove_cluster(self) -> None:
+        """Delete the data directory, for good."""
+        self.stop()
+        self._end_orphan()
+        if self._data.exists():
+            shutil.rmtree(self._data)
+
+    def kept_clusters(self) -> tuple[str, ...]:
+        kept = self._directory / "kept"
+        return tuple(sorted(path.name for path in kept.iterdir())) if kept.is_dir() else ()
+
+    def remove_kept_cluster(self, label: str) -> None:
+        kept = self._directory / "kept" / label
+        if kept.exists():
+            shutil.rmtree(kept)
+
+    @contextmanager
+    def scratch(self, *, purpose: str, bootstrap_role: str) -> Iterator[Server]:
+        """A throwaway server; see `ScratchServers.open`."""
+        with self._scratch_servers().open(purpose=purpose, bootstrap_role=bootstrap_role) as endpoint:
+            yield _bound(self._installation, endpoint)
+
+    def sweep_scratch(self) -> int:
+        return self._scratch_servers().sweep()
+
+    def free_bytes(self) -> int:
+        path = self._directory
+        while not path.exists():
+            path = path.parent
+        return shutil.disk_usage(path).free
+
+    def application_environment(self) -> dict[str, str]:
+        """What the application's commands need to reach the database; holds a password, so never print it."""
+        port = self.observe().port or self._settings.port
+        password = quote(self._settings.passwords[self._settings.owner].reveal, safe="")
+        owner, database = quote(self._settings.owner, safe=""), quote(self._settings.database, safe="")
+        url = f"postgresql://{owner}:{password}@127.0.0.1:{port}/{database}"
+        return {"DATABASE_URL": url, "POSTGRES_PORT": str(port)}
+
+    def run_command(self, argv: Sequence[str]) -> None:
+        """Run one of the application's commands in the stack's directory, with DATABASE_URL set."""
+        run_tool(
+            tuple(argv),
+            timeout_seconds=24 * 3600.0,
+            env=os.environ | self.application_environment(),
+            cwd=self._settings.stack_directory,
+        )
+
+    def server_log(self, lines: int) -> list[str]:
+        logs = sorted((self._directory / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in logs)
+        return text.splitlines()[-lines:]
+
+    def _user(self, role: Role) -> str:
+        return {
+            Role.MAINTENANCE: SUPERUSER,
+            Role.OWNER: self._settings.owner,
+            Role.BACKUP: "stratum_backup",
+        }[role]
+
+    def _host(self) -> str:
+        sockets = self._directory / "run"
+        return str(sockets) if len(str(sockets)) <= _SOCKET_PATH_LIMIT else "127.0.0.1"
+
+    def _scratch_servers(self) -> ScratchServers:
+        return ScratchServers(
+            installation=self._installation, directory=self._directory / "scratch", run_as=self._run_as
+        )
+
+    def _initdb(self, data: Path, superuser: str) -> None:
+        passfile = self._directory / "run" / "initial-password"
+        passfile.write_text(self._settings.passwords[SUPERUSER].reveal, encoding="utf-8")
+        passfile.chmod(0o600)
+        self._give(passfile)
+        builtin = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        argv = (
+            self._installation.program("initdb"),
+            f"--pgdata={data}",
+            f"--username={superuser}",
+            f"--pwfile={passfile}",
+            "--auth=scram-sha-256",
+            "--data-checksums",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+            *(builtin if self._installation.major >= 17 else ()),
+        )
+        try:
+            run_tool(argv, timeout_seconds=_START_SECONDS, env=tool_environment(), run_as=self._run_as)
+        finally:
+            passfile.unlink()
+        sockets = self._directory / "run" if self._host() != "127.0.0.1" else ""
+        with (data / "postgresql.conf").open("a", encoding="utf-8") as stream:
+            stream.write(_CONFIGURATION.format(sockets=sockets, logs=self._directory / "logs"))
+        (data / "pg_hba.conf").write_text(_HOST_BASED_AUTHENTICATION, encoding="utf-8")
+
+    @contextmanager
+    def _started(self, data: Path, *, port: int) -> Iterator[int]:
+        self._pg_ctl_start(data, port)
+        try:
+            yield port
+        finally:
+            self._pg_ctl_stop(data)
+
+    def _pg_ctl_start(self, data: Path, port: int) -> None:
+        log = self._directory / "logs" / "start.log"
+        argv = (
+            self._installation.program("pg_ctl"),
+            f"--pgdata={data}",
+            "--wait",
+            f"--timeout={_START_SECONDS:.0f}",
+            f"--log={log}",
+            f"--options=-p {port}",
+            "start",
+        )
+        try:
+            run_tool(
+                argv,
+                timeout_seconds=_START_SECONDS + 10,
+                env=tool_environment(),
+                run_as=self._run_as,
+                detached=True,
+            )
+        except StratumError as error:
+            if error.code != "tool-failed":
+                raise
+            raise StratumError("server-start-failed", log=last_lines(log)) from None
+
+    def _pg_ctl_stop(self, data: Path) -> None:
+        argv = (
+            self._installation.program("pg_ctl"),
+            f"--pgdata={data}",
+            "--mode=fast",
+            "--wait",
+            f"--timeout={_STOP_SECONDS:.0f}",
+            "stop",
+        )
+        run_tool(argv, timeout_seconds=_STOP_SECONDS + 10, env=tool_environment(), run_as=self._run_as)
+
+    def _end_orphan(self) -> None:
+        """End a server whose data directory was deleted beneath it: it still holds the port and the memory.
+
+        It is recognised by its working directory, which the kernel shows as deleted, so no other server of
+        this machine can be meant.
+        """
+        gone = {f"{self._data} (deleted)", f"{self._directory / 'data.new'} (deleted)"}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if str((entry / "cwd").readlink()) in gone:
+                    _end_process(int(entry.name))
+            except OSError:
+                continue
+
+    def _give(self, path: Path) -> None:
+        if self._run_as is not None:
+            os.chown(path, self._run_as.uid, self._run_as.gid)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Postmaster:
+    pid: int
+    port: int
+
+
+def _read_postmaster(data: Path) -> _Postmaster | None:
+    """The live postmaster of a data directory, from its lock file; None when that is stale or still starting.
+
+    (https://www.postgresql.org/docs/current/storage-file-layout.html)
+    """
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        found = _Postmaster(pid=int(lines[0]), port=int(lines[3]))
+    except (OSError, ValueError, IndexError):
+        return None
+    return found if is_alive(found.pid) and _works_in(found.pid, data) else None
+
+
+def _works_in(pid: int, data: Path) -> bool:
+    """Whether the process works in this directory: after a reboot its number may belong to anything."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
+    except PermissionError:
+        return True
+
+
+def _end_process(pid: int) -> None:
+    os.kill(pid, signal.SIGQUIT)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _bound(installation: Installation, endpoint: Endpoint) -> Server:
+    return Server(database=PsycopgDatabase(endpoint), tools=PostgresqlTools(installation, endpoint))
+
+
+def _port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,42 @@
+"""Where a server listens and as whom to connect; the password never shows itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stratum.core.stack import Secret
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    host: str
+    """A directory with a Unix socket, or an address."""
+    port: int
+    user: str
+    password: Secret
+
+    def conninfo(self, database: str) -> str:
+        """A libpq connection string without the password, safe for any database name.
+
+        Tools take a name with `=` or a URI prefix for a connection string, so the name is always quoted.
+        (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING)
+        """
+        parts = {"host": self.host, "port": str(self.port), "user": self.user, "dbname": database}
+        return " ".join(f"{key}={_quoted(value)}" for key, value in parts.items())
+
+    @contextmanager
+    def passfile(self) -> Iterator[Path]:
+        """A 0600 password file that exists only while a tool runs: a password never stands in argv."""
+        with tempfile.NamedTemporaryFile("w", prefix="stratum-pass-") as stream:
+            escaped = self.password.reveal.replace("\\", r"\\").replace(":", r"\:")
+            stream.write(f"*:*:*:*:{escaped}\n")
+            stream.flush()
+            yield Path(stream.name)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", r"\\").replace("'", r"\'") + "'"

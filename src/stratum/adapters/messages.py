@@ -1,0 +1,44 @@
+"""Errors and the checklist in the reader's language; English is the source, French ships beside it."""
+
+from __future__ import annotations
+
+import gettext
+import os
+from functools import cache
+from pathlib import Path
+
+from stratum.core.errors import StratumError
+
+_CATALOGUES = Path(__file__).parent.parent / "locale"
+
+
+def observe_languages() -> tuple[str, ...]:
+    """The languages asked for, by gettext's own rules: LANGUAGE, LC_ALL, LC_MESSAGES, LANG, the first that is set.
+
+    (https://www.gnu.org/software/gettext/manual/html_node/Locale-Environment-Variables.html)
+    """
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name):
+            return tuple(value.split(":"))
+    return ("C",)
+
+
+def say(template: str, details: dict[str, str] | None = None) -> str:
+    """A template in the reader's language, filled in."""
+    return _translations(observe_languages()).gettext(template).format_map(details or {})
+
+
+def error_record(error: StratumError) -> dict[str, object]:
+    """The error as every interface shows it: code, the three sentences in the reader's language, details."""
+    return {
+        "code": error.code,
+        "message": say(error.kind.message, error.details),
+        "data": say(error.kind.data, error.details),
+        "next": say(error.kind.next, error.details),
+        "details": error.details,
+    }
+
+
+@cache
+def _translations(languages: tuple[str, ...]) -> gettext.NullTranslations:
+    return gettext.translation("stratum", localedir=_CATALOGUES, languages=list(languages), fallback=True)

@@ -1,0 +1,169 @@
+"""Runs other programs; the only module that may.
+
+argv tuples, never a shell; each program gets its own session, is ended with its children when we stop early,
+and on Linux is ended by the kernel when we are killed outright.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from stratum.core.errors import StratumError
+
+STDERR_LINES_KEPT = 25
+_TICK_SECONDS = 0.2
+_ENDING_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunAs:
+    """The unprivileged account a server runs as when Stratum itself is root."""
+
+    uid: int
+    gid: int
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A program that ended; output is decoded leniently, because names in databases may be in any encoding."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run_tool(
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    env: Mapping[str, str] | None = None,
+    run_as: RunAs | None = None,
+    cwd: Path | None = None,
+    accept: Sequence[int] = (0,),
+    on_tick: Callable[[], None] | None = None,
+    detached: bool = False,
+) -> Completed:
+    """Run a program to its end; with `detached`, what it leaves running (a server) may outlive us.
+
+    `accept` lists the exit codes that are answers and not failures. Raises `tool-missing`, `tool-timeout`
+    and `tool-failed`; the last carries the last lines of stderr. Whatever ends us early (Ctrl-C, SIGTERM,
+    a bug) ends the program and its children first.
+    """
+    name = Path(argv[0]).name
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = start(argv, env=env, run_as=run_as, cwd=cwd, stdout=out, stderr=err, detached=detached)
+        try:
+            _wait(child, timeout_seconds, on_tick)
+        except subprocess.TimeoutExpired:
+            raise StratumError("tool-timeout", tool=name, seconds=f"{timeout_seconds:.0f}") from None
+        finally:
+            end_group(child)
+        completed = Completed(exit_code=child.returncode, stdout=_text(out), stderr=_tail(_text(err)))
+    if completed.exit_code not in accept:
+        raise StratumError("tool-failed", tool=name, exit_code=completed.exit_code, stderr=completed.stderr)
+    return completed
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    run_as: RunAs | None,
+    cwd: Path | None,
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    detached: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, tied to our life unless `detached`. Raises `tool-missing`."""
+    if shutil.which(argv[0]) is None:
+        raise StratumError("tool-missing", tool=argv[0])
+    return subprocess.Popen(
+        (*(() if detached else _tied_to_our_life()), *argv),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env=None if env is None else dict(env),
+        cwd=cwd or "/",
+        start_new_session=True,
+        user=run_as.uid if run_as else None,
+        group=run_as.gid if run_as else None,
+        extra_groups=[] if run_as else None,
+    )
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """End a program and all it started, gently and then by force; waits until it is gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if child.poll() is not None:
+            return
+        _signal_group(child.pid, number)
+        try:
+            child.wait(_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def tool_environment(**ours: str) -> dict[str, str]:
+    """Our environment without the PG* variables that would divert a PostgreSQL tool, plus `ours`."""
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return theirs | {"LC_ALL": "C.UTF-8", **ours}
+
+
+def _wait(child: subprocess.Popen[bytes], timeout_seconds: float, on_tick: Callable[[], None] | None) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            child.wait(min(_TICK_SECONDS, max(left, 0.0)))
+            return
+        except subprocess.TimeoutExpired:
+            if left <= 0:
+                raise
+            if on_tick is not None:
+                on_tick()
+
+
+def _tied_to_our_life() -> tuple[str, ...]:
+    """Have the kernel end the child when we are killed with no chance to do it ourselves.
+
+    setpriv is part of util-linux; where it is missing, leftovers are swept by the next command instead.
+    (https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html)
+    """
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace")
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-STDERR_LINES_KEPT:])

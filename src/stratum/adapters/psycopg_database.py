@@ -1,0 +1,391 @@
+"""One PostgreSQL server through psycopg: identity, snapshots, and the switch from one database to another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import Ping
+
+from stratum.adapters.database_facts import observe_database_facts
+from stratum.adapters.endpoint import Endpoint
+from stratum.adapters.queries import query
+from stratum.adapters.server_start import ping
+from stratum.core.backup import DatabaseFacts, DatabaseProperties, DigestMode, RoleFacts
+from stratum.core.errors import StratumError
+from stratum.core.identity import DatabaseIdentity, Identity
+from stratum.core.proof import Check, Verdict, listed
+from stratum.ports import ServerHealth, Snapshot, SwapNames, TablePlacement
+
+_CONNECT_SECONDS = 10
+_DRAIN_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PsycopgSnapshot:
+    """An exported snapshot, and the transaction that keeps it open."""
+
+    name: str
+    connection: Connection
+
+    def observe_facts(self, mode: DigestMode, progress: Callable[[int, int], None] | None = None) -> DatabaseFacts:
+        return observe_database_facts(self.connection, mode=mode, progress=progress)
+
+
+class PsycopgDatabase:
+    """A server, connected to in one role. Every failure becomes one of Stratum's own errors."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def server_version_num(self) -> int:
+        with self._connected("postgres") as connection:
+            return int(str(self._one(connection, "server_version_num")))
+
+    def observe_health(self) -> ServerHealth:
+        with self._connected("postgres") as connection:
+            checksums, clock_at = self._rows(connection, "server_health")[0]
+        return ServerHealth(data_checksums=checksums, clock_at=clock_at)
+
+    def observe_identity(self, databases: Sequence[str]) -> Identity:
+        """The cluster's identity now; only `databases` that exist are looked into."""
+        with self._connected("postgres") as connection:
+            identifier, timeline, lsn, version = self._rows(connection, "cluster_identity")[0]
+            oids = dict(self._rows(connection, "databases"))
+            collations = dict(self._rows(connection, "collation_versions")) if version >= 150000 else {}
+        return Identity(
+            system_identifier=identifier,
+            timeline=timeline,
+            flushed_lsn=lsn,
+            server_version_num=version,
+            databases=tuple(
+                DatabaseIdentity(name=name, oid=oids[name], has_rows=self._has_rows(name))
+                for name in databases
+                if name in oids
+            ),
+            collation_versions={name: collations[name] for name in databases if name in collations},
+        )
+
+    def bootstrap_role(self) -> str:
+        with self._connected("postgres") as connection:
+            return str(self._one(connection, "bootstrap_role"))
+
+    def roles(self) -> tuple[RoleFacts, ...]:
+        with self._connected("postgres") as connection:
+            rows = self._rows(connection, "roles")
+        return tuple(RoleFacts(name=name, can_login=login, superuser=superuser) for name, login, superuser in rows)
+
+    def database_oids(self) -> dict[str, int]:
+        with self._connected("postgres") as connection:
+            return dict(self._rows(connection, "databases"))
+
+    @contextmanager
+    def snapshot(self, database: str) -> Iterator[Snapshot]:
+        """Export a snapshot, and keep it valid while the block runs.
+
+        (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION)
+        """
+        with self._connected(database) as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            name = str(self._one(connection, "export_snapshot"))
+            yield PsycopgSnapshot(name=name, connection=connection)
+
+    def observe_facts(self, database: str, mode: DigestMode) -> DatabaseFacts:
+        with self._connected(database) as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return observe_database_facts(connection, mode=mode)
+
+    def create_database(self, name: str, properties: DatabaseProperties) -> int:
+        """Create an empty database as `properties` describe it; returns its OID."""
+        version = self.server_version_num()
+        with self._connected("postgres") as connection:
+            connection.execute(_create_statement(name, properties, version))
+            return int(dict(self._rows(connection, "databases"))[name])
+
+    def apply_properties(self, name: str, properties: DatabaseProperties) -> None:
+        """Give a database the grants, settings, limit and comment that `pg_restore` without `-C` loses."""
+        with self._connected("postgres") as connection, connection.transaction():
+            for statement in _property_statements(name, properties):
+                connection.execute(statement)
+        for setting in properties.settings:
+            self._apply_setting(name, setting.role, setting.name, setting.value)
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database for good. One that is gone already is no error."""
+        with self._connected(_maintenance(name)) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def swap_databases(self, names: SwapNames) -> None:
+        """Put `beside` in place of `live`, and keep what was live as `kept`.
+
+        New connections are refused, sessions ended, then both renames happen in one transaction: there is no
+        moment without a database of the live name. Raises `swap-blocked` after letting connections in again.
+        A swap that already happened is left as it is.
+        """
+        oids = self.database_oids()
+        if names.beside not in oids:
+            return
+        present = [name for name in (names.live, names.beside) if name in oids]
+        with self._connected(_maintenance(*present)) as connection:
+            try:
+                for name in present:
+                    _allow(connection, name, allowed=False)
+                self._drain(connection, present)
+                with connection.transaction():
+                    if names.live in oids:
+                        connection.execute(_rename(names.live, names.kept))
+                    connection.execute(_rename(names.beside, names.live))
+            except BaseException:
+                for name in set(present) & dict(self._rows(connection, "databases")).keys():
+                    _allow(connection, name, allowed=True)
+                raise
+            _allow(connection, names.live, allowed=True)
+
+    def allow_connections(self, database: str, *, allowed: bool) -> None:
+        with self._connected(_maintenance(database)) as connection:
+            _allow(connection, database, allowed=allowed)
+
+    def swap_obstacles(self, database: str) -> tuple[str, ...]:
+        with self._connected("postgres") as connection:
+            return tuple(row[0] for row in self._rows(connection, "swap_obstacles", database=database))
+
+    def does_not_follow(self, database: str) -> tuple[str, ...]:
+        """What stays behind, or needs a look, when another database takes this one's name."""
+        with self._connected("postgres") as connection:
+            found = [row[0] for row in self._rows(connection, "logical_slots", database=database)]
+            found += [row[0] for row in self._rows(connection, "subscriptions", database=database)]
+            if self._one(connection, "has_cron"):
+                found += [row[0] for row in self._rows(connection, "cron_jobs", database=database)]
+        return tuple(found)
+
+    def run_smoke(self, database: str, statements: Sequence[str]) -> tuple[Check, ...]:
+        """Ask the stack's own questions: each must answer a row whose first value is neither false nor NULL."""
+        return tuple(self._smoke(database, number, text) for number, text in enumerate(statements, start=1))
+
+    def check_collations(self, database: str) -> Check:
+        """Whether text sorts here as it did when its indexes were built."""
+        version = self.server_version_num()
+        with self._connected(database) as connection:
+            wrong = [row[0] for row in self._rows(connection, "collation_mismatches")]
+            if version >= 150000:
+                wrong += [row[0] for row in self._rows(connection, "database_collation_mismatch")]
+        if wrong:
+            return Check(name="collations", verdict=Verdict.FAILED, reason=listed(wrong))
+        return Check(name="collations", verdict=Verdict.PROVEN, reason="every version is this system's")
+
+    def schemas(self, database: str) -> tuple[str, ...]:
+        with self._connected(database) as connection:
+            return tuple(row[0] for row in self._rows(connection, "schemas"))
+
+    def table_exists(self, database: str, table: tuple[str, str]) -> bool:
+        with self._connected(database) as connection:
+            return bool(self._one(connection, "table_exists", schema=table[0], table=table[1]))
+
+    def table_dependents(self, database: str, table: tuple[str, str]) -> tuple[str, ...]:
+        """What refers to a table by identity and not by name, in words."""
+        with self._connected(database) as connection:
+            return tuple(row[0] for row in self._rows(connection, "table_dependents", schema=table[0], table=table[1]))
+
+    def outbound_definitions(self, database: str, table: tuple[str, str]) -> tuple[str, ...]:
+        """The table's own foreign keys and triggers, as statements."""
+        with self._connected(database) as connection:
+            rows = self._rows(connection, "outbound_definitions", schema=table[0], table=table[1])
+        return tuple(row[0] for row in rows)
+
+    def table_family(self, database: str, table: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        """The table and its partitions, the table first; empty when it does not exist."""
+        with self._connected(database) as connection:
+            rows = self._rows(connection, "table_family", schema=table[0], table=table[1])
+        return tuple((schema, name) for schema, name in rows)
+
+    def move_tables(self, database: str, tables: Sequence[tuple[str, str]], *, into_schema: str) -> None:
+        """Move tables, with their indexes and owned sequences, to a schema that is made for them."""
+        with self._connected(database) as connection, connection.transaction():
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(into_schema)))
+            for schema, name in tables:
+                connection.execute(_set_schema(schema, name, into_schema))
+
+    def put_table_in_place(self, database: str, placement: TablePlacement) -> None:
+        """Put a restored table under its own name again, keeping what stood there; all in one transaction."""
+        schema, name = placement.table
+        old = self.table_family(database, placement.table)
+        new = self.table_family(database, (placement.from_schema, name))
+        with self._connected(database) as connection, connection.transaction():
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+            if old:
+                connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(placement.kept_schema)))
+            for old_schema, old_name in old:
+                connection.execute(_set_schema(old_schema, old_name, placement.kept_schema))
+            for new_schema, new_name in new:
+                connection.execute(_set_schema(new_schema, new_name, schema))
+            for statement in placement.completing:
+                connection.execute(statement.encode())
+
+    def drop_schema(self, database: str, schema: str) -> None:
+        """Remove a schema with all in it, for good. One that is gone already is no error."""
+        with self._connected(database) as connection:
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+
+    @contextmanager
+    def _connected(self, database: str) -> Iterator[Connection]:
+        """An autocommit connection; statements that fail become `query-failed` or `not-enough-roles`."""
+        connection = self._connect(database)
+        try:
+            yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise StratumError("not-enough-roles", role=self._endpoint.user, problem=_primary(error)) from None
+        except psycopg.OperationalError as error:
+            where = f"{self._endpoint.host}:{self._endpoint.port}"
+            raise StratumError("unreachable-server", where=where, problem=_primary(error)) from None
+        except psycopg.Error as error:
+            raise StratumError("query-failed", problem=_primary(error)) from None
+        finally:
+            connection.close()
+
+    def _connect(self, database: str) -> Connection:
+        try:
+            return psycopg.connect(
+                self._endpoint.conninfo(database),
+                password=self._endpoint.password.reveal,
+                connect_timeout=_CONNECT_SECONDS,
+                application_name="stratum",
+                autocommit=True,
+            )
+        except psycopg.Error as error:
+            raise self._refusal(database, error) from None
+
+    def _refusal(self, database: str, error: psycopg.Error) -> StratumError:
+        """Libpq gives no SQLSTATE for a refused connection, so ask what can be asked without its words."""
+        where = f"{self._endpoint.host}:{self._endpoint.port}"
+        connection = error.pgconn
+        asked = ping(self._endpoint) is Ping.OK and connection is not None and connection.used_password
+        if asked and (database == "postgres" or not self._may_connect("postgres")):
+            return StratumError("wrong-password", where=where, role=self._endpoint.user)
+        return StratumError("unreachable-server", where=where, problem=_primary(error))
+
+    def _may_connect(self, database: str) -> bool:
+        try:
+            psycopg.connect(self._endpoint.conninfo(database), password=self._endpoint.password.reveal).close()
+        except psycopg.Error:
+            return False
+        return True
+
+    def _rows(self, connection: Connection, name: str, **values: object) -> list[tuple[Any, ...]]:
+        return connection.execute(query(name), values or None).fetchall()
+
+    def _one(self, connection: Connection, name: str, **values: object) -> object:
+        return self._rows(connection, name, **values)[0][0]
+
+    def _has_rows(self, database: str) -> bool:
+        with self._connected(database) as connection:
+            for schema, table in self._rows(connection, "tables_largest_first"):
+                probe = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(sql.Identifier(schema, table))
+                row = connection.execute(probe).fetchone()
+                if row is not None and row[0]:
+                    return True
+        return False
+
+    def _drain(self, connection: Connection, databases: list[str]) -> None:
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while True:
+            self._rows(connection, "end_sessions", databases=databases)
+            left = [row[0] for row in self._rows(connection, "sessions", databases=databases)]
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                raise StratumError(
+                    "swap-blocked",
+                    database=databases[0],
+                    seconds=f"{_DRAIN_SECONDS:.0f}",
+                    sessions=listed(left),
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _smoke(self, database: str, number: int, text: str) -> Check:
+        name = f"smoke-{number}"
+        try:
+            with self._connected(database) as connection:
+                connection.execute("BEGIN READ ONLY")
+                row = connection.execute(text.encode()).fetchone()
+        except StratumError as error:
+            return Check(name=name, verdict=Verdict.FAILED, reason=f"{text}: {error.message}")
+        if row is None or row[0] is None or row[0] is False:
+            return Check(name=name, verdict=Verdict.FAILED, reason=f"{text}: answered {row[0] if row else 'no row'}")
+        return Check(name=name, verdict=Verdict.PROVEN, reason=f"{text}: answered {row[0]}")
+
+    def _apply_setting(self, database: str, role: str | None, name: str, value: str) -> None:
+        """Set it for the session first and take it from there: the server then does all quoting of lists."""
+        with self._connected("postgres") as connection:
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+            parts = {"database": sql.Identifier(database), "name": sql.Identifier(*name.split("."))}
+            if role is None:
+                statement = sql.SQL("ALTER DATABASE {database} SET {name} FROM CURRENT").format(**parts)
+            else:
+                statement = sql.SQL("ALTER ROLE {role} IN DATABASE {database} SET {name} FROM CURRENT").format(
+                    role=sql.Identifier(role), **parts
+                )
+            connection.execute(statement)
+
+
+def _create_statement(name: str, properties: DatabaseProperties, version: int) -> sql.Composed:
+    clauses: list[sql.Composable] = [
+        sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
+            sql.Identifier(name),
+            sql.Identifier(properties.owner),
+            sql.Literal(properties.encoding),
+            sql.Literal(properties.collate),
+            sql.Literal(properties.ctype),
+        )
+    ]
+    if version >= 150000:
+        clauses.append(sql.SQL("LOCALE_PROVIDER {}").format(sql.Identifier(properties.locale_provider)))
+    if properties.locale is not None:
+        kind = sql.SQL("BUILTIN_LOCALE {}" if properties.locale_provider == "builtin" else "ICU_LOCALE {}")
+        clauses.append(kind.format(sql.Literal(properties.locale)))
+    if properties.icu_rules:
+        clauses.append(sql.SQL("ICU_RULES {}").format(sql.Literal(properties.icu_rules)))
+    return sql.SQL(" ").join(clauses)
+
+
+def _property_statements(name: str, properties: DatabaseProperties) -> Iterator[sql.Composed]:
+    database = sql.Identifier(name)
+    yield sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, sql.Literal(properties.connection_limit))
+    if properties.comment is not None:
+        yield sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(properties.comment))
+    if properties.grants is None:
+        return
+    yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)
+    for grant in properties.grants:
+        grantee: sql.Composable = sql.SQL("PUBLIC") if grant.grantee is None else sql.Identifier(grant.grantee)
+        option = sql.SQL(" WITH GRANT OPTION" if grant.grantable else "")
+        yield sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(sql.SQL(grant.privilege), database, grantee, option)
+
+
+def _maintenance(*touched: str) -> str:
+    """A database to work from that is not itself about to be renamed or dropped."""
+    return "template1" if "postgres" in touched else "postgres"
+
+
+def _allow(connection: Connection, database: str, *, allowed: bool) -> None:
+    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    connection.execute(statement.format(sql.Identifier(database), sql.Literal(allowed)))
+
+
+def _rename(old: str, new: str) -> sql.Composed:
+    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
+
+
+def _set_schema(schema: str, table: str, into: str) -> sql.Composed:
+    return sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(sql.Identifier(schema, table), sql.Identifier(into))
+
+
+def _primary(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).strip().replace("\n", " | ")

@@ -1,0 +1,196 @@
+"""Throwaway PostgreSQL servers: quarantined before their first start, and swept up even after kill -9."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stratum.adapters.endpoint import Endpoint
+from stratum.adapters.postgresql_tools import Installation
+from stratum.adapters.process import RunAs, end_group, run_tool, start, tool_environment
+from stratum.adapters.server_start import wait_until_ready
+from stratum.core.stack import Secret
+
+_PORT = 5432
+_INITDB_SECONDS = 120.0
+
+_CONFIGURATION = """
+# Thrown away after use: nothing here has to survive a crash, and nothing may reach or be taken for production.
+listen_addresses = ''
+unix_socket_directories = '{sockets}'
+unix_socket_permissions = 0700
+shared_preload_libraries = ''
+synchronous_standby_names = ''
+primary_conninfo = ''
+archive_mode = off
+wal_level = minimal
+max_wal_senders = 0
+max_logical_replication_workers = 0
+max_prepared_transactions = 0
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+autovacuum = off
+checkpoint_timeout = 1h
+max_wal_size = 32GB
+wal_buffers = 64MB
+shared_buffers = {shared_buffers}
+maintenance_work_mem = {maintenance_work_mem}
+max_parallel_maintenance_workers = 2
+logging_collector = off
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScratchServers:
+    """Makes throwaway servers below one directory."""
+
+    installation: Installation
+    directory: Path
+    run_as: RunAs | None
+
+    @contextmanager
+    def open(self, *, purpose: str, bootstrap_role: str) -> Iterator[Endpoint]:
+        """A new, empty server on a Unix socket of its own; gone, with its files, when the block ends.
+
+        `purpose` names the directory, so that a person who finds one knows what it was for.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        _give_to(self.run_as, self.directory)
+        home = self.directory / f"{purpose}-{secrets.token_hex(4)}"
+        with _owned(home, self.run_as), _socket_directory(home, self.run_as) as sockets:
+            password = Secret(secrets.token_urlsafe(24))
+            self._initialise(home, sockets, password, bootstrap_role)
+            endpoint = Endpoint(host=str(sockets), port=_PORT, user=bootstrap_role, password=password)
+            with self._running(home, endpoint):
+                yield endpoint
+
+    def sweep(self) -> int:
+        """Remove what scratch servers of processes that are gone left behind; says how many."""
+        swept = 0
+        for home in self.directory.iterdir() if self.directory.is_dir() else ():
+            if not home.is_dir() or _is_owned(home):
+                continue
+            _stop_leftover(home)
+            if (sockets := home / "sockets").is_file():
+                shutil.rmtree(sockets.read_text(encoding="utf-8"), ignore_errors=True)
+            shutil.rmtree(home)
+            home.with_suffix(".lock").unlink(missing_ok=True)
+            swept += 1
+        return swept
+
+    def _initialise(self, home: Path, sockets: Path, password: Secret, bootstrap_role: str) -> None:
+        passfile = home / "password"
+        _write_private(passfile, password.reveal, self.run_as)
+        argv = (
+            self.installation.program("initdb"),
+            f"--pgdata={home / 'data'}",
+            f"--username={bootstrap_role}",
+            f"--pwfile={passfile}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        )
+        run_tool(argv, timeout_seconds=_INITDB_SECONDS, env=tool_environment(), run_as=self.run_as)
+        passfile.unlink()
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        text = _CONFIGURATION.format(
+            sockets=sockets,
+            shared_buffers=f"{_clamp(memory // 16, 64, 1024)}MB",
+            maintenance_work_mem=f"{_clamp(memory // 32, 64, 512)}MB",
+        )
+        (home / "data" / "postgresql.conf").write_text(text, encoding="utf-8")
+        (home / "data" / "pg_hba.conf").write_text("local all all scram-sha-256\n", encoding="utf-8")
+
+    @contextmanager
+    def _running(self, home: Path, endpoint: Endpoint) -> Iterator[None]:
+        log = home / "log"
+        with log.open("ab") as stream:
+            argv = (self.installation.program("postgres"), "-D", str(home / "data"), "-p", str(_PORT))
+            server = start(argv, env=tool_environment(), run_as=self.run_as, cwd=home, stdout=stream, stderr=stream)
+            try:
+                wait_until_ready(endpoint, has_ended=lambda: server.poll() is not None, log=log)
+                yield
+            finally:
+                end_group(server)
+
+
+@contextmanager
+def _owned(home: Path, run_as: RunAs | None) -> Iterator[None]:
+    """A directory whose lock says that its owner lives; removed at the end whatever happened.
+
+    The lock stands beside the directory, so that it is there first and gone last.
+    """
+    handle = os.open(home.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        home.mkdir(mode=0o700)
+        _give_to(run_as, home)
+        try:
+            yield
+        finally:
+            shutil.rmtree(home)
+    finally:
+        home.with_suffix(".lock").unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _is_owned(home: Path) -> bool:
+    try:
+        handle = os.open(home.with_suffix(".lock"), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+@contextmanager
+def _socket_directory(home: Path, run_as: RunAs | None) -> Iterator[Path]:
+    """A short private directory: a Unix socket's path may not be longer than 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="stratum-") as name:
+        path = Path(name)
+        (home / "sockets").write_text(name, encoding="utf-8")
+        _give_to(run_as, path)
+        yield path
+
+
+def _stop_leftover(home: Path) -> None:
+    """End a server whose owner was killed where the kernel could not tie the two together."""
+    pidfile = home / "data" / "postmaster.pid"
+    if not pidfile.exists():
+        return
+    pid = int(pidfile.read_text(encoding="utf-8").splitlines()[0])
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{pid}/cwd").resolve() == (home / "data").resolve():
+            os.kill(pid, 9)
+
+
+def _write_private(path: Path, text: str, run_as: RunAs | None) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    _give_to(run_as, path)
+
+
+def _give_to(run_as: RunAs | None, path: Path) -> None:
+    if run_as is not None:
+        os.chown(path, run_as.uid, run_as.gid)
+
+
+def _clamp(size_bytes: int, least_mb: int, most_mb: int) -> int:
+    return max(least_mb, min(most_mb, size_bytes // 2**20))

@@ -1,0 +1,168 @@
+"""The stack's own files: laid down once, and looked at by the checklist."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stratum.adapters import durable
+from stratum.adapters.process import run_tool
+from stratum.core.errors import StratumError
+from stratum.ports import StackFilesState
+
+_SECRETS = ("POSTGRES_PASSWORD", "POSTGRES_SUPERUSER_PASSWORD", "BACKUP_PASSWORD", "REPLICATION_PASSWORD")
+_WELL_KNOWN = {
+    "CHANGE_ME_STRONG",
+    "CHANGER_CE_SECRET_LONG_ET_RANDOM",
+    "postgres",
+    "password",
+    "changeme",
+    "stratum",
+}
+_SHORTEST = 12
+_FIRST_PORT = 5433
+
+_STRATUM_TOML = """# Everything Stratum knows about this stack; an unknown key is refused.
+# All settings: docs/reference/settings.md
+
+[stack]
+name = "{name}"                # what you type to confirm
+runtime = "embedded"           # local processes, no Docker
+
+[database]
+databases = ["stratum_db"]     # guarded databases; the first is the application's
+directory = "{directory}"
+
+[archive]
+path = "{archive}"             # put it on another disk: on the same one it dies with the data
+# failure_domain = "other-disk"  # declare what the kernel cannot see: same-disk, other-disk or other-host
+
+[backup]
+digest = "full"                # full, sampled or counts
+collapse_limit = 0.5           # a dump that lost more than this share of the rows is not called a backup
+
+[retention]
+keep_days = 14
+keep_last = 3
+daily = 0
+weekly = 0
+monthly = 0
+
+[drill]
+smoke_sql = []                 # e.g. ["SELECT count(*) > 0 FROM accounts"]
+
+[restore]
+undo_window = "72h"            # how long what a restore replaced is kept
+
+[commands]
+migrate = []                   # e.g. ["alembic", "upgrade", "head"]; DATABASE_URL is set for it
+seed = []
+
+[check]
+accept = []                    # checklist lines whose risk you accept by name
+"""
+
+_ENV = """# Secrets of this stack, generated. Never commit this file.
+POSTGRES_USER=stratum
+POSTGRES_DB=stratum_db
+POSTGRES_PORT={port}
+{secrets}
+"""
+
+_GITIGNORE = """.env
+.stratum/
+archive/
+"""
+
+_MAKEFILE = """# Each target is one call of the command line.
+STRATUM ?= stratum
+
+up stop down status check backup drill prune migrate seed logs:
+\t$(STRATUM) $@
+
+.PHONY: up stop down status check backup drill prune migrate seed logs
+"""
+
+
+def lay_down(directory: Path, *, name: str, database_directory: str, archive: str) -> tuple[Path, ...]:
+    """Write a new stack's files, with generated secrets in a 0600 .env; returns what was written.
+
+    Raises `stack-exists` before anything is written; a .gitignore or Makefile that exists is left as it is,
+    except that .gitignore gets the lines it lacks.
+    """
+    for file in ("stratum.toml", ".env"):
+        if (directory / file).exists():
+            raise StratumError("stack-exists", directory=directory, file=file)
+    directory.mkdir(parents=True, exist_ok=True)
+    generated = "\n".join(f"{secret}={secrets.token_urlsafe(24)}" for secret in _SECRETS)
+    toml = _STRATUM_TOML.format(name=name, directory=database_directory, archive=archive)
+    durable.write_file(directory / ".env", _ENV.format(port=_free_port(), secrets=generated), mode=0o600)
+    durable.write_file(directory / "stratum.toml", toml)
+    _add_lines(directory / ".gitignore", _GITIGNORE.splitlines())
+    written = [directory / name for name in ("stratum.toml", ".env", ".gitignore")]
+    if not (directory / "Makefile").exists():
+        durable.write_file(directory / "Makefile", _MAKEFILE)
+        written.append(directory / "Makefile")
+    return tuple(written)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackFilesOnDisk:
+    """The files of one stack, as the checklist sees them."""
+
+    directory: Path
+    environment: Mapping[str, str]
+
+    def observe(self) -> StackFilesState:
+        env = self.directory / ".env"
+        weak = [name for name in _SECRETS if _is_weak(self.environment.get(name, ""))]
+        return StackFilesState(
+            env_mode=env.stat().st_mode & 0o777 if env.exists() else None,
+            env_ignored_by_git=self._ignored(),
+            weak_secrets=tuple(weak),
+        )
+
+    def protect_env(self) -> None:
+        (self.directory / ".env").chmod(0o600)
+
+    def ignore_env(self) -> None:
+        _add_lines(self.directory / ".gitignore", [".env"])
+
+    def _ignored(self) -> bool | None:
+        """What git itself says; a checkout without git on the machine is judged by .gitignore's own line."""
+        if not any((folder / ".git").exists() for folder in (self.directory, *self.directory.parents)):
+            return None
+        if shutil.which("git") is None:
+            ignore = self.directory / ".gitignore"
+            return ignore.exists() and ".env" in ignore.read_text(encoding="utf-8").splitlines()
+        argv = ("git", "-C", str(self.directory), "check-ignore", "--quiet", ".env")
+        return run_tool(argv, timeout_seconds=30.0, accept=(0, 1), env=dict(os.environ)).exit_code == 0
+
+
+def _is_weak(value: str) -> bool:
+    return len(value) < _SHORTEST or value in _WELL_KNOWN
+
+
+def _add_lines(file: Path, lines: list[str]) -> None:
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    missing = [line for line in lines if line not in before.splitlines()]
+    if missing:
+        joint = "" if not before or before.endswith("\n") else "\n"
+        durable.write_file(file, before + joint + "\n".join(missing) + "\n", mode=0o644)
+
+
+def _free_port() -> int:
+    """The first port from 5433 on that nothing listens on: 5432 is left to a server of the machine's own."""
+    for port in range(_FIRST_PORT, _FIRST_PORT + 1000):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise StratumError("port-taken", port=_FIRST_PORT)

@@ -1,0 +1,256 @@
+"""backup, backups, verify, drill, prune: making backups, proving them, and letting old ones go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stratum.cli.session import (
+    HERE,
+    DryRunOption,
+    JsonOption,
+    StackOption,
+    carry_out,
+    fail,
+    opened,
+    show_outcome,
+    show_record,
+)
+from stratum.core.errors import ExitCode, StratumError
+
+if TYPE_CHECKING:
+    from stratum.core.backup import Manifest
+    from stratum.core.proof import Proof, Verdict
+    from stratum.ports import Ports
+
+BackupArgument = Annotated[str, typer.Argument(metavar="ID", help="A backup's id, or the last part of it.")]
+OptionalBackup = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="A backup's id, or its last part; by default the newest.")
+]
+
+
+def backup(
+    stack: StackOption = HERE,
+    kind: Annotated[str, typer.Option(help="What to take: dump.")] = "dump",
+    accept_fewer_rows: Annotated[
+        bool, typer.Option("--accept-fewer-rows", help="Call it a backup although most rows are gone.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a backup now: one snapshot, counted and digested, read back, then published."""
+    from stratum.core.sizes import render_bytes
+    from stratum.engine.take_dump import take_dump
+
+    with opened(stack, as_json=as_json, dry_run=dry_run) as ports:
+        if kind != "dump":
+            raise StratumError("invalid-argument", argument="--kind", problem=f"{kind!r} is not one of: dump")
+        verb = lambda: take_dump(ports, accept_fewer_rows=accept_fewer_rows)  # noqa: E731 - names the call below
+        outcome = carry_out(ports, why="backup", dry_run=dry_run, verb=verb)
+        facts = outcome.facts
+        size = render_bytes(float(str(facts.get("bytes", 0))))
+        done = f"backup {facts.get('backup_id')}: {facts.get('rows')} rows in {size}; `stratum drill` proves it"
+        show_outcome(outcome, as_json=as_json, done=done)
+
+
+def list_backups(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
+    """All backups, newest first, with what is known of each."""
+    from stratum.adapters.records import to_dict
+    from stratum.core.proof import standing_proofs
+
+    with opened(stack, as_json=as_json) as ports:
+        manifests = tuple(reversed(ports.archive.manifests()))
+        standing, pinned, broken = (
+            standing_proofs(ports.archive.proofs()),
+            ports.archive.pinned(),
+            ports.archive.broken(),
+        )
+        record = {
+            "format": 1,
+            "backups": [_summary(m, standing.get(m.id), pinned=m.id in pinned) for m in manifests],
+            "broken": [to_dict(found) for found in broken],
+        }
+        lines = [_row(m, standing.get(m.id), pinned=m.id in pinned) for m in manifests] or ["there is no backup yet"]
+        lines += [f"{found.id}  damaged: {found.why}" for found in broken]
+        show_record(record, "\n".join(lines), as_json=as_json)
+
+
+def show(backup_id: BackupArgument, stack: StackOption = HERE, as_json: JsonOption = False) -> None:
+    """One backup: databases, tables, rows, sizes and its proofs."""
+    from stratum.adapters.records import to_dict
+    from stratum.engine.run_drill import find_manifest
+
+    with opened(stack, as_json=as_json) as ports:
+        manifest = find_manifest(backup_id, ports)
+        proofs = [proof for proof in ports.archive.proofs() if proof.backup_id == manifest.id]
+        record = {"format": 1, "manifest": to_dict(manifest), "proofs": [to_dict(proof) for proof in proofs]}
+        show_record(record, _detail(manifest, proofs), as_json=as_json)
+
+
+def pin(backup_id: BackupArgument, stack: StackOption = HERE, as_json: JsonOption = False) -> None:
+    """Keep a backup whatever retention says."""
+    _pin(backup_id, stack, pinned=True, as_json=as_json)
+
+
+def unpin(backup_id: BackupArgument, stack: StackOption = HERE, as_json: JsonOption = False) -> None:
+    """Let retention decide about a backup again."""
+    _pin(backup_id, stack, pinned=False, as_json=as_json)
+
+
+def _pin(backup_id: str, stack: Path, *, pinned: bool, as_json: bool) -> None:
+    from stratum.engine.run_drill import find_manifest
+
+    with opened(stack, as_json=as_json) as ports, ports.lock.hold(why="pin"):
+        manifest = find_manifest(backup_id, ports)
+        ports.archive.pin(manifest.id, pinned=pinned)
+        state = "pinned" if pinned else "not pinned"
+        show_record(
+            {"format": 1, "backup_id": manifest.id, "pinned": pinned},
+            f"{manifest.id} is {state}",
+            as_json=as_json,
+        )
+
+
+def export(
+    backup_id: BackupArgument,
+    into: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A directory that does not exist yet.")],
+    stack: StackOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a backup, with its checksums and instructions, to be restored anywhere without Stratum."""
+    from stratum.engine.run_drill import find_manifest
+
+    with opened(stack, as_json=as_json) as ports:
+        if into.exists():
+            raise StratumError("invalid-argument", argument="DIRECTORY", problem=f"{into} exists already")
+        manifest = find_manifest(backup_id, ports)
+        ports.archive.export_backup(manifest.id, into)
+        record = {"format": 1, "backup_id": manifest.id, "directory": str(into)}
+        show_record(record, f"{manifest.id} is in {into}; RESTORE.md there says how to use it", as_json=as_json)
+
+
+def verify(
+    backup_id: OptionalBackup = None,
+    every: Annotated[bool, typer.Option("--all", help="Every backup.")] = False,
+    stack: StackOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every stored byte of a backup and compare it with its manifest."""
+    from stratum.adapters.records import to_dict
+    from stratum.core.proof import overall
+    from stratum.engine.verify_backup import verify_backup
+
+    with opened(stack, as_json=as_json) as ports:
+        with ports.lock.hold(why="verify"):
+            manifests = ports.archive.manifests() if every else (_chosen(backup_id, ports),)
+            proofs = [verify_backup(manifest, ports) for manifest in manifests]
+        broken = ports.archive.broken() if every else ()
+        text = "\n".join([*(_proof_text(proof) for proof in proofs), *(f"{b.id}: damaged: {b.why}" for b in broken)])
+        record = {"format": 1, "proofs": [to_dict(p) for p in proofs], "broken": [to_dict(b) for b in broken]}
+        show_record(record, text or "there is no backup yet", as_json=as_json)
+        if broken:
+            fail(ExitCode.AT_RISK)
+        _exit_with(overall(check for proof in proofs for check in proof.checks))
+
+
+def drill(
+    backup_id: OptionalBackup = None,
+    stack: StackOption = HERE,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Restore a backup into a throwaway server and compare what came back: the proof."""
+    from stratum.adapters.records import to_dict
+    from stratum.engine.run_drill import run_drill
+
+    with opened(stack, as_json=as_json, dry_run=dry_run) as ports:
+        verb = lambda: run_drill(_chosen(backup_id, ports), ports)  # noqa: E731 - names the call below
+        outcome = carry_out(ports, why="drill", dry_run=dry_run, verb=verb)
+        if outcome.end is None:
+            show_outcome(outcome, as_json=as_json, done="")
+            return
+        proof = next(p for p in reversed(ports.archive.proofs()) if p.id == outcome.facts["proof_id"])
+        show_record(to_dict(proof), _proof_text(proof), as_json=as_json)
+        _exit_with(proof.verdict)
+
+
+def prune(stack: StackOption = HERE, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
+    """Apply retention: remove what no rule keeps. The newest proven backup always stays."""
+    from stratum.engine.prune import prune as run
+
+    with opened(stack, as_json=as_json, dry_run=dry_run) as ports:
+        outcome = carry_out(ports, why="prune", dry_run=dry_run, verb=lambda: run(ports))
+        show_outcome(outcome, as_json=as_json, done=f"done: {outcome.plan.headline}")
+
+
+def _chosen(backup_id: str | None, ports: Ports) -> Manifest:
+    from stratum.engine.run_drill import find_manifest
+
+    if backup_id is not None:
+        return find_manifest(backup_id, ports)
+    manifests = ports.archive.manifests()
+    if not manifests:
+        raise StratumError("unknown-backup", backup="the newest: it holds none at all")
+    return manifests[-1]
+
+
+def _exit_with(verdict: Verdict) -> None:
+    from stratum.core.proof import Verdict
+
+    if verdict is Verdict.FAILED:
+        fail(ExitCode.AT_RISK)
+    if verdict is Verdict.COULD_NOT_VERIFY:
+        fail(ExitCode.COULD_NOT_VERIFY)
+
+
+def _summary(manifest: Manifest, proof: Proof | None, *, pinned: bool) -> dict[str, object]:
+    return {
+        "id": manifest.id,
+        "taken_at": manifest.taken_at.isoformat(),
+        "rows": manifest.rows,
+        "bytes": manifest.bytes,
+        "verdict": proof.verdict.value if proof else None,
+        "pinned": pinned,
+    }
+
+
+def _row(manifest: Manifest, proof: Proof | None, *, pinned: bool) -> str:
+    from stratum.core.sizes import render_bytes
+
+    verdict = proof.verdict.value if proof else "not drilled"
+    pin = "  pinned" if pinned else ""
+    taken = f"{manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{manifest.id}  {taken}  {manifest.rows:>10} rows  {render_bytes(manifest.bytes):>10}  {verdict}{pin}"
+
+
+def _detail(manifest: Manifest, proofs: list[Proof]) -> str:
+    from stratum.core.sizes import render_bytes
+
+    lines = [
+        f"{manifest.id}: {manifest.kind} of {manifest.stack}, PostgreSQL {manifest.cluster.major}",
+        f"recovery point  {manifest.taken_at:%Y-%m-%d %H:%M:%S.%f} UTC",
+        f"size            {render_bytes(manifest.bytes)} in {len(manifest.files)} files",
+        f"digest          {manifest.digest_mode} ({manifest.digest_algorithm})",
+    ]
+    for database in manifest.databases:
+        facts = database.facts
+        lines.append(f"database {facts.properties.name}: {facts.rows} rows, {render_bytes(facts.size_bytes)}")
+        lines += [f"  {table.rows:>10}  {table.qualified}" for table in facts.tables]
+        lines += [f"  migrations: {head.tool} at {head.head}" for head in facts.migrations]
+    lines += [f"proof {p.finished_at:%Y-%m-%d %H:%M} UTC: {p.method} {p.verdict}" for p in proofs]
+    return "\n".join(lines)
+
+
+def _proof_text(proof: Proof) -> str:
+    """A proof for a person. A verification never prints `proven` as its headline: only a drill proves."""
+    from stratum.core.proof import Method, Verdict
+
+    if proof.method is Method.VERIFY and proof.verdict is Verdict.PROVEN:
+        headline = f"{proof.backup_id}: every stored byte is as it was written (only a drill proves that it restores)"
+    elif proof.restore_seconds is not None:
+        headline = f"{proof.backup_id}: {proof.verdict}; {proof.rows} rows restored in {proof.restore_seconds:.1f} s"
+    else:
+        headline = f"{proof.backup_id}: {proof.verdict}"
+    return "\n".join([headline, *(f"  {check.verdict:>16}  {check.name}: {check.reason}" for check in proof.checks)])

@@ -1,0 +1,105 @@
+"""init, up, stop, down, status, logs: none of them can delete data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stratum.cli.session import (
+    HERE,
+    DryRunOption,
+    JsonOption,
+    StackOption,
+    carry_out,
+    opened,
+    reported,
+    show_outcome,
+    show_record,
+)
+from stratum.core.errors import StratumError
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where the stack's files go.")] = HERE,
+    name: Annotated[str | None, typer.Option(help="The stack's name; by default the directory's.")] = None,
+    archive: Annotated[str, typer.Option(help="The archive's directory, best on another disk.")] = "archive",
+    as_json: JsonOption = False,
+) -> None:
+    """Lay down a new stack: settings, generated secrets, an empty archive."""
+    from stratum import wiring
+
+    with reported(as_json=as_json):
+        stack = name or re.sub(r"[^a-z0-9_-]+", "-", directory.absolute().name.lower()).strip("-_") or "stack"
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", stack):
+            problem = f"{stack!r} is not made of 1 to 41 small letters, digits, - and _"
+            raise StratumError("invalid-argument", argument="--name", problem=problem)
+        written = wiring.init_stack(directory, name=stack, archive=archive)
+        text = "\n".join((*(f"wrote {path}" for path in written), f"next: stratum up --stack {directory}"))
+        show_record({"format": 1, "stack": stack, "written": [str(path) for path in written]}, text, as_json=as_json)
+
+
+def up(stack: StackOption = HERE, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
+    """Make the cluster the first time, start it, and refuse a look-alike."""
+    from stratum.engine.bring_up import bring_up
+
+    with opened(stack, as_json=as_json, dry_run=dry_run) as ports:
+        outcome = carry_out(ports, why="up", dry_run=dry_run, verb=lambda: bring_up(ports))
+        show_outcome(outcome, as_json=as_json, done=str(outcome.facts.get("detail")))
+
+
+def stop(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
+    """Stop the database cleanly; the data stays."""
+    _take_down(stack, as_json=as_json)
+
+
+def down(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
+    """Stop everything of the stack; the data stays."""
+    _take_down(stack, as_json=as_json)
+
+
+def _take_down(stack: Path, *, as_json: bool) -> None:
+    from stratum.engine.bring_up import take_down
+
+    with opened(stack, as_json=as_json) as ports:
+        with ports.lock.hold(why="stop"):
+            take_down(ports)
+        detail = ports.runtime.observe().detail
+        show_record(
+            {"format": 1, "database": "stopped", "detail": detail},
+            f"{detail}; the data stays",
+            as_json=as_json,
+        )
+
+
+def status(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
+    """Say what would be lost now, how long getting back takes, and when that was last proven."""
+    from stratum.adapters.records import to_dict
+    from stratum.engine.report_status import report_status
+
+    with opened(stack, as_json=as_json) as ports:
+        found = report_status(ports)
+        lines = [
+            found.protection.sentence,
+            "",
+            f"stack     {found.stack}",
+            f"database  {found.database_detail}",
+        ]
+        lines.append(f"backups   {found.backups}, newest drill: {found.protection.newest_drill or 'never run'}")
+        lines += [f"damaged   {name}" for name in found.broken_backups]
+        lines += [f"foreign   {name} (in the archive, not Stratum's; never touched)" for name in found.foreign_files]
+        lines += [f"cut short {plan}; the next command finishes it or takes it back" for plan in found.cut_plans]
+        show_record(to_dict(found), "\n".join(lines), as_json=as_json)
+
+
+def logs(
+    stack: StackOption = HERE,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """The end of the server's log."""
+    with opened(stack, as_json=as_json) as ports:
+        found = ports.runtime.server_log(lines)
+        show_record({"format": 1, "lines": found}, "\n".join(found), as_json=as_json)

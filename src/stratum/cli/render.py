@@ -1,0 +1,184 @@
+"""How results reach a person or a program: text on stdout, progress on stderr, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from stratum.adapters.messages import error_record, say
+from stratum.core.checklist import Line, LineState
+from stratum.core.errors import StratumError
+from stratum.core.plan import Effect, Plan
+from stratum.core.sizes import render_bytes
+
+_MARKS = {
+    LineState.HOLDS: "ok",
+    LineState.RED: "RED",
+    LineState.ACCEPTED: "accepted",
+    LineState.UNKNOWN: "unknown",
+}
+_EVERY_SECONDS = 2.0
+
+
+def print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False, sort_keys=False))
+
+
+def print_error(error: StratumError, *, as_json: bool) -> None:
+    """The three parts, on stderr; with --json as one object on stdout."""
+    record = error_record(error)
+    if as_json:
+        print_json({"format": 1, "error": record})
+        return
+    print(f"error[{error.code}]: {record['message']}", file=sys.stderr)
+    print(f"data:  {record['data']}", file=sys.stderr)
+    print(f"next:  {record['next']}", file=sys.stderr)
+
+
+def render_plan(plan: Plan) -> str:
+    """The plan as the dry run and the confirmation show it."""
+    lines = [f"plan {plan.id}: {plan.headline}"]
+    lines += [f"  note: {note}" for note in plan.notes]
+    lines += [f"  guard {'holds' if guard.holds else 'FAILS'}: {guard.statement}" for guard in plan.guards]
+    for number, step in enumerate(plan.steps, start=1):
+        effect = "" if step.effect is Effect.NONE else f" [{step.effect.value}]"
+        asks = " (asks first)" if step.asks else ""
+        lines.append(f"  {number}. {step.summary}{effect}{asks}")
+        if step.effect is not Effect.NONE:
+            lines.append(f"     way back: {step.way_back}")
+    if not plan.steps:
+        lines.append("  nothing to do")
+    return "\n".join(lines)
+
+
+def render_line(line: Line) -> str:
+    """One line of the checklist, with its fix below when it is not green."""
+    text = f"{_MARKS[line.state]:>8}  {line.name}: {say(line.template, line.details)}"
+    if line.state in {LineState.RED, LineState.UNKNOWN}:
+        text += f"\n{'':>10}{say('fix')}: {say(line.kind.fix, line.details)}"
+    return text
+
+
+def line_record(line: Line) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "state": line.state.value,
+        "statement": say(line.template, line.details),
+        "fix": None if line.state is LineState.HOLDS else say(line.kind.fix, line.details),
+        "mendable": line.kind.mendable,
+    }
+
+
+class PlainProgress:
+    """Lines on stderr, at most one every two seconds a task: for logs, cron and pipes."""
+
+    @contextmanager
+    def task(self, what: str, *, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+        started = last = time.monotonic()
+        print(f"{what} …", file=sys.stderr)
+
+        def moved(done: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _EVERY_SECONDS:
+                last = now
+                print(f"{what}: {_progress(done, total, unit, now - started)}", file=sys.stderr)
+
+        yield moved
+        print(f"{what}: done in {time.monotonic() - started:.1f} s", file=sys.stderr)
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr)
+
+
+def _progress(done: int, total: int | None, unit: str, seconds: float) -> str:
+    amount = render_bytes(done) if unit == "bytes" else f"{done} {unit}"
+    rate = done / seconds if seconds else 0.0
+    shown = f"{amount}, {render_bytes(rate) if unit == 'bytes' else f'{rate:.0f} {unit}'}/s"
+    if total and rate and done <= total:
+        shown += f", about {(total - done) / rate:.0f} s left"
+    return shown
+
+
+class TerminalProgress:
+    """A moving bar on a terminal: amount, rate and time left."""
+
+    @contextmanager
+    def task(self, what: str, *, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        amount = (
+            (DownloadColumn(binary_units=True), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(),)
+        )
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            *amount,
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda done: progress.update(task, completed=done, total=max(total, done) if total else None)
+            progress.update(task, total=1, completed=1) if total is None else progress.update(task, completed=total)
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr)
+
+
+class SilentProgress:
+    """Says nothing: for --json and --quiet."""
+
+    @contextmanager
+    def task(self, what: str, *, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+        del what, total, unit
+        yield lambda _: None
+
+    def say(self, line: str) -> None:
+        del line
+
+
+def choose_progress(*, quiet: bool) -> PlainProgress | TerminalProgress | SilentProgress:
+    if quiet:
+        return SilentProgress()
+    dumb = os.environ.get("TERM", "dumb") == "dumb"
+    return TerminalProgress() if sys.stderr.isatty() and not dumb else PlainProgress()
+
+
+class TypedConsent:
+    """Asks for the stack's own name to be typed, never for a yes; `--confirm NAME` types it beforehand."""
+
+    def __init__(self, confirmed: Sequence[str]) -> None:
+        self._confirmed = list(confirmed)
+
+    def __call__(self, plan: Plan, question: str, lines: Sequence[str]) -> bool:
+        print(render_plan(plan), file=sys.stderr)
+        for line in (*lines, f"then: {question}"):
+            print(line, file=sys.stderr)
+        wanted = max(1, plan.confirmations)
+        if self._confirmed:
+            return len(self._confirmed) >= wanted and all(name == plan.stack for name in self._confirmed)
+        if not sys.stdin.isatty():
+            raise StratumError("confirmation-needed", verb=plan.verb, stack=plan.stack)
+        return all(_typed(plan.stack, number, wanted) for number in range(1, wanted + 1))
+
+
+def _typed(stack: str, number: int, wanted: int) -> bool:
+    times = f" ({number} of {wanted})" if wanted > 1 else ""
+    print(f"Type the stack's name, {stack}, to go on{times}: ", file=sys.stderr, end="", flush=True)
+    return sys.stdin.readline().strip() == stack

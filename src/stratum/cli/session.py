@@ -1,0 +1,106 @@
+"""What every command shares: opening the stack, holding the lock, and turning errors into exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from stratum.core.errors import ExitCode, StratumError
+
+if TYPE_CHECKING:
+    from stratum.ports import Outcome, Ports
+
+StackOption = Annotated[Path, typer.Option("--stack", help="The stack's directory, or one below it.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the plan; touch nothing.")]
+ConfirmOption = Annotated[
+    list[str],
+    typer.Option("--confirm", metavar="STACK", help="The stack's own name, to confirm without a terminal."),
+]
+HERE = Path()
+
+
+@contextmanager
+def opened(stack: Path, *, as_json: bool, dry_run: bool = False, confirm: list[str] | None = None) -> Iterator[Ports]:
+    """The stack, ready for the engine; errors leave as exit codes."""
+    from stratum import wiring
+    from stratum.cli.render import TypedConsent, choose_progress
+
+    with reported(as_json=as_json):
+        yield wiring.open_stack(
+            stack,
+            consent=TypedConsent(confirm or []),
+            progress=choose_progress(quiet=as_json),
+            run=wiring.show_plan if dry_run else wiring.run_plan,
+        )
+
+
+@contextmanager
+def reported(*, as_json: bool) -> Iterator[None]:
+    """Print a StratumError in its three parts and exit with its code."""
+    from stratum.cli.render import print_error
+
+    try:
+        yield
+    except StratumError as error:
+        print_error(error, as_json=as_json)
+        raise typer.Exit(error.exit) from error
+    except KeyboardInterrupt as interrupt:
+        signal_name = str(interrupt) or "Ctrl-C"
+        print_error(StratumError("interrupted", verb="the command", signal=signal_name), as_json=as_json)
+        raise typer.Exit(ExitCode.FAILED) from interrupt
+
+
+def carry_out(ports: Ports, *, why: str, dry_run: bool, verb: Callable[[], Outcome]) -> Outcome:
+    """Run a verb under the lock, after finishing whatever a crash cut; a dry run needs neither."""
+    from stratum.engine.finish_plans import finish_plans
+
+    if dry_run:
+        return verb()
+    with ports.lock.hold(why=why):
+        for line in finish_plans(ports):
+            ports.progress.say(line)
+        return verb()
+
+
+def show_outcome(outcome: Outcome, *, as_json: bool, done: str) -> None:
+    """The plan of a dry run, or what was done."""
+    from stratum.adapters.records import to_dict
+    from stratum.cli.render import print_json, render_plan
+
+    if as_json:
+        end = outcome.end.value if outcome.end else None
+        print_json({"format": 1, "plan": to_dict(outcome.plan), "end": end, "facts": outcome.facts})
+    elif outcome.end is None:
+        print(render_plan(outcome.plan))
+    else:
+        print(done)
+
+
+def show_record(record: dict[str, Any], text: str, *, as_json: bool) -> None:
+    from stratum.cli.render import print_json
+
+    print_json(record) if as_json else print(text)
+
+
+def install_signal_handlers() -> None:
+    """SIGTERM and SIGHUP end a plan the way Ctrl-C does: taken back, with the lock let go."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def fail(code: ExitCode) -> NoReturn:
+    sys.stdout.flush()
+    raise typer.Exit(code)

@@ -1,0 +1,225 @@
+"""Reads stratum.toml and .env into frozen Settings; an unknown key is refused, never passed over."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+from stratum.core.errors import StratumError
+from stratum.core.retention import RetentionPolicy
+from stratum.core.stack import BackupPolicy, Commands, DrillPolicy, RestorePolicy, Secret, Stack
+
+FILE = "stratum.toml"
+ENV_FILE = ".env"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+_DURATION = re.compile(r"(\d+)\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackSection:
+    """Who this stack is."""
+
+    name: str
+    """What you type to confirm; small letters, digits, - and _."""
+    runtime: str = "embedded"
+    """What runs the services: `embedded` (local processes, no Docker)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatabaseSection:
+    """Which databases are guarded, and where the embedded server lives."""
+
+    databases: tuple[str, ...] = ()
+    """Databases to guard; the first is the application's. Empty means POSTGRES_DB of .env."""
+    directory: Path = Path(".stratum")
+    """Holds the embedded server's data, logs and scratch space; relative to stratum.toml."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveSection:
+    """Where backups, proofs and the journal go."""
+
+    path: Path = Path("archive")
+    """The archive's directory; relative to stratum.toml. Put it on another disk."""
+    failure_domain: str | None = None
+    """Declares what the archive survives: same-disk, other-disk or other-host. Empty means: ask the kernel."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckSection:
+    """Risks you accept by name."""
+
+    accept: tuple[str, ...] = ()
+    """Names of checklist lines whose risk you accept; they are shown as accepted, not as passed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All of stratum.toml and what Stratum reads of .env."""
+
+    directory: Path
+    """The stack's directory, absolute."""
+    stack: StackSection
+    database: DatabaseSection
+    archive: ArchiveSection
+    backup: BackupPolicy
+    retention: RetentionPolicy
+    drill: DrillPolicy
+    restore: RestorePolicy
+    commands: Commands
+    check: CheckSection
+    environment: dict[str, str] = field(repr=False)
+
+    @property
+    def archive_path(self) -> Path:
+        return self.directory / self.archive.path.expanduser()
+
+    @property
+    def database_directory(self) -> Path:
+        return self.directory / self.database.directory.expanduser()
+
+    def secret(self, name: str) -> Secret:
+        """One of the passwords in .env. Raises `missing-secret`."""
+        return Secret(self.value(name))
+
+    def value(self, name: str) -> str:
+        value = self.environment.get(name, "")
+        if not value:
+            raise StratumError("missing-secret", file=self.directory / ENV_FILE, name=name)
+        return value
+
+    def as_stack(self) -> Stack:
+        """The part the engine sees: no path, no secret."""
+        return Stack(
+            name=self.stack.name,
+            databases=self.database.databases or (self.value("POSTGRES_DB"),),
+            backup=self.backup,
+            retention=self.retention,
+            drill=self.drill,
+            restore=self.restore,
+            commands=self.commands,
+            accepted_risks=self.check.accept,
+        )
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "stack": StackSection,
+    "database": DatabaseSection,
+    "archive": ArchiveSection,
+    "backup": BackupPolicy,
+    "retention": RetentionPolicy,
+    "drill": DrillPolicy,
+    "restore": RestorePolicy,
+    "commands": Commands,
+    "check": CheckSection,
+}
+
+
+def find_stack(start: Path) -> Path:
+    """The nearest directory at or above `start` that holds a stack. Raises `no-stack-here`."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise StratumError("no-stack-here", directory=start)
+
+
+def load_settings(directory: Path) -> Settings:
+    """Read a stack's settings. Raises `no-stack-here` and the errors of its two files; changes nothing."""
+    file = directory / FILE
+    plain = _read_toml(file)
+    _refuse_unknown(file, plain, SECTIONS, prefix="")
+    sections = {name: _section(file, name, kind, plain.get(name, {})) for name, kind in SECTIONS.items()}
+    if not _NAME.fullmatch(sections["stack"].name):
+        _invalid(
+            file,
+            "[stack] name",
+            "use 1 to 41 small letters, digits, - and _, beginning with a letter or digit",
+        )
+    if sections["stack"].runtime != "embedded":
+        _invalid(file, "[stack] runtime", f"{sections['stack'].runtime!r} is not one of: embedded")
+    return Settings(directory=directory, environment=read_environment(directory / ENV_FILE), **sections)
+
+
+def read_environment(file: Path) -> dict[str, str]:
+    """The variables of a .env file as Compose reads them, without interpolation; none when there is no file."""
+    from dotenv import dotenv_values
+
+    if not file.exists():
+        return {}
+    try:
+        found = dotenv_values(file, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StratumError("malformed-settings", file=file, problem=error) from None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90s`, `15m`, `72h`, `14d`, `2w`. Raises ValueError for anything else."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 15m, 72h, 14d or 2w")
+    return timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StratumError("no-stack-here", directory=file.parent) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StratumError("malformed-settings", file=file, problem=error) from None
+
+
+def _section(file: Path, name: str, kind: type[Any], plain: object) -> Any:
+    if not isinstance(plain, dict):
+        _invalid(file, f"[{name}]", "it must be a table")
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    _refuse_unknown(file, plain, known, prefix=f"[{name}] ")
+    hints = get_type_hints(kind)
+    values = {key: _value(file, f"[{name}] {key}", hints[key], value) for key, value in plain.items()}
+    missing = [f.name for f in known.values() if _is_required(f) and f.name not in values]
+    if missing:
+        _invalid(file, f"[{name}] {missing[0]}", "it must be set")
+    return kind(**values)
+
+
+def _value(file: Path, where: str, hint: Any, value: object) -> Any:
+    """One setting in the type its record declares, without guessing: a string is never taken for a number."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        if hint is timedelta:
+            return parse_duration(str(value))
+        if hint is Path:
+            return Path(TypeAdapter(str).validate_python(value, strict=True))
+        if isinstance(value, list):
+            return TypeAdapter(hint).validate_python(tuple(value))
+        if isinstance(value, bool):
+            raise ValueError("true and false are not what this setting takes")
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        _invalid(file, where, error.errors(include_url=False, include_input=False)[0]["msg"])
+    except ValueError as error:
+        _invalid(file, where, str(error))
+
+
+def _refuse_unknown(file: Path, given: dict[str, Any], known: dict[str, Any], *, prefix: str) -> None:
+    for key in given.keys() - known.keys():
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise StratumError("unknown-setting", file=file, setting=f"{prefix}{key}", hint=hint)
+
+
+def _is_required(setting: dataclasses.Field[Any]) -> bool:
+    return setting.default is dataclasses.MISSING and setting.default_factory is dataclasses.MISSING
+
+
+def _invalid(file: Path, setting: str, problem: str) -> NoReturn:
+    raise StratumError("invalid-setting", file=file, setting=setting, problem=problem)

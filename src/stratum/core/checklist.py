@@ -1,0 +1,171 @@
+"""The anti-panic checklist: what must hold for the data to be safe, each line with what to do when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+FORMAT = 1
+
+
+class LineState(StrEnum):
+    HOLDS = "holds"
+    RED = "red"
+    ACCEPTED = "accepted"
+    """Red, and the owner accepted this risk by name in stratum.toml."""
+    UNKNOWN = "unknown"
+    """Could not be looked at; never shown as a pass."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineKind:
+    """One line of the checklist as `str.format` templates, so that it exists once for every language."""
+
+    name: str
+    holds: str
+    red: str
+    fix: str
+    mendable: bool = False
+    """Whether `stratum check --fix` can mend it without touching data."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One line, looked at just now."""
+
+    name: str
+    state: LineState
+    details: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> LineKind:
+        return LINES[self.name]
+
+    @property
+    def template(self) -> str:
+        if self.state is LineState.UNKNOWN:
+            return UNKNOWN
+        return self.kind.holds if self.state is LineState.HOLDS else self.kind.red
+
+
+UNKNOWN = "could not be looked at: {why}"
+
+_KINDS = (
+    LineKind(
+        name="archive",
+        holds="the archive can be read and written",
+        red="the archive cannot be used: {problem}",
+        fix="mount or create the directory [archive] path names, and see that it can be written",
+    ),
+    LineKind(
+        name="data-directory",
+        holds="the data directory is there and the database is running",
+        red="the database is not serving: {detail}",
+        fix="run `stratum up`; if the data is lost, `stratum restore`",
+    ),
+    LineKind(
+        name="identity",
+        holds="the cluster is the one that was recorded ({identifier})",
+        red="the cluster is not the one that was recorded: {likeness}",
+        fix="run `stratum up` to see which look-alike it is; then `stratum restore`, or `stratum identity accept`",
+    ),
+    LineKind(
+        name="recent-backup",
+        holds="the newest backup is {age} old",
+        red="the newest backup is {age} old; more than 24 h of writes are in no backup",
+        fix="run `stratum backup`, and schedule it",
+    ),
+    LineKind(
+        name="backup-size",
+        holds="the newest backup holds {rows} rows in {bytes}",
+        red="the newest backup holds {rows} rows in {bytes}",
+        fix="look at `stratum backups show`, and take a new backup",
+    ),
+    LineKind(
+        name="backup-proven",
+        holds="backup {backup} was restored and compared {age} ago",
+        red="no backup was restored and compared within 7 days: {state}",
+        fix="run `stratum drill`",
+    ),
+    LineKind(
+        name="dumps-readable",
+        holds="pg_restore reads the newest dump's table of contents ({entries} entries)",
+        red="pg_restore cannot read the newest dump: {problem}",
+        fix="run `stratum verify --all` to see which backups are whole, then `stratum backup`",
+    ),
+    LineKind(
+        name="broken-backups",
+        holds="every directory in the archive is a whole backup",
+        red="the archive holds damaged backups: {names}",
+        fix="see `stratum backups list`; take a new backup, then remove the damaged ones by hand",
+    ),
+    LineKind(
+        name="no-destructive-command",
+        holds="no destructive command was run within 7 days",
+        red="a destructive command was run within 7 days: {commands}",
+        fix="make sure that it was meant; `stratum restore` brings the data back",
+    ),
+    LineKind(
+        name="disk-space",
+        holds="there is room for a backup ({archive_free} free) and a drill ({data_free} free)",
+        red="there is too little room: a drill needs {needed}, {data_free} are free; the archive has {archive_free}",
+        fix="free space, or move the archive to a larger disk",
+    ),
+    LineKind(
+        name="off-the-disk",
+        holds="the archive survives the loss of the data's disk ({domain})",
+        red="the archive may be lost together with the data's disk ({domain})",
+        fix='put [archive] path on another disk; declare what the kernel cannot see with failure_domain = "other-disk"',
+    ),
+    LineKind(
+        name="env-private",
+        holds=".env can be read by its owner only",
+        red=".env can be read by others (mode {mode})",
+        fix="run `stratum check --fix`, or chmod 600 .env",
+        mendable=True,
+    ),
+    LineKind(
+        name="env-ignored",
+        holds=".env is ignored by git, or in no git checkout",
+        red=".env is not ignored by git: the next commit may publish its passwords",
+        fix="run `stratum check --fix`, or add .env to .gitignore",
+        mendable=True,
+    ),
+    LineKind(
+        name="secrets",
+        holds="no secret in .env is empty, short or a well-known default",
+        red="weak secrets in .env: {names}",
+        fix="replace them by long random ones, and set the same in the server with ALTER ROLE",
+    ),
+    LineKind(
+        name="clock",
+        holds="this machine's clock and the server's agree within {seconds} s",
+        red="this machine's clock and the server's are {seconds} s apart",
+        fix="set the clock, for example `timedatectl set-ntp true`",
+    ),
+    LineKind(
+        name="checksums",
+        holds="data checksums are on: silent disk errors are found",
+        red="data checksums are off: silent disk errors would enter every backup",
+        fix="stop the database and run `pg_checksums --enable`, or restore into a new cluster",
+    ),
+    LineKind(
+        name="versions",
+        holds="the tools ({tools}) can read the server ({server})",
+        red="the tools ({tools}) cannot read the server ({server})",
+        fix="install the tools of the server's own major version",
+    ),
+    LineKind(
+        name="no-cut-plan",
+        holds="no plan was cut short",
+        red="a plan was cut short: {plans}",
+        fix="run `stratum up`: it finishes the plan or takes it back",
+    ),
+)
+
+LINES: dict[str, LineKind] = {kind.name: kind for kind in _KINDS}
+
+
+def all_hold(lines: tuple[Line, ...]) -> bool:
+    """Whether the checklist is green: a line that could not be looked at is not."""
+    return all(line.state in {LineState.HOLDS, LineState.ACCEPTED} for line in lines)

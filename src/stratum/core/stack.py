@@ -1,0 +1,75 @@
+"""The stack: what stratum.toml describes, as frozen records the engine reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from stratum.core.backup import DigestMode
+from stratum.core.retention import RetentionPolicy
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A value that shows itself only when asked to by name."""
+
+    reveal: str
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupPolicy:
+    """`[backup]` of stratum.toml."""
+
+    digest: DigestMode = DigestMode.FULL
+    """How much of the content is digested: full, sampled or counts."""
+    collapse_limit: float = 0.5
+    """A dump that lost more than this share of the previous one's rows is not called a backup."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DrillPolicy:
+    """`[drill]` of stratum.toml."""
+
+    smoke_sql: tuple[str, ...] = ()
+    """Statements the restored database must answer with a first value that is neither false nor NULL."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestorePolicy:
+    """`[restore]` of stratum.toml."""
+
+    undo_window: timedelta = timedelta(hours=72)
+    """How long what a restore replaced is kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commands:
+    """`[commands]` of stratum.toml: the application's own, whatever language it is in."""
+
+    migrate: tuple[str, ...] = ()
+    """Brings the schema up to date. Run with DATABASE_URL set."""
+    seed: tuple[str, ...] = ()
+    """Loads first data, idempotently."""
+    health: tuple[str, ...] = ()
+    """Exits 0 when the application is well."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stack:
+    """One stack, without a path or a secret in it."""
+
+    name: str
+    databases: tuple[str, ...]
+    """The databases Stratum guards; the first is the application's."""
+    backup: BackupPolicy = field(default_factory=BackupPolicy)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    drill: DrillPolicy = field(default_factory=DrillPolicy)
+    restore: RestorePolicy = field(default_factory=RestorePolicy)
+    commands: Commands = field(default_factory=Commands)
+    accepted_risks: tuple[str, ...] = ()
+    """Checklist lines the owner accepted by name."""

@@ -1,0 +1,1 @@
+"""Verbs: one file per verb; each reads as observe, plan, guard, run, verify, record."""

@@ -1,0 +1,216 @@
+"""check: the checklist, each line looked at on its own so that one that fails hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from stratum.core.backup import Manifest
+from stratum.core.checklist import Line, LineState
+from stratum.core.errors import StratumError
+from stratum.core.identity import Likeness
+from stratum.core.plan import JournalKind, unfinished_plans
+from stratum.core.proof import Proof, Verdict, listed, newest_proven, standing_proofs
+from stratum.core.sizes import render_age, render_bytes
+from stratum.engine.run_plan import describe_unfinished
+from stratum.engine.tripwire import observe_sighting
+from stratum.ports import Ports, Role, RunState
+
+_RECENT, _WEEK = timedelta(hours=24), timedelta(days=7)
+_CLOCK_SECONDS = 5.0
+_DESTRUCTIVE = {"destroy", "identity-accept"}
+
+Look = Callable[[Ports], Line]
+
+
+def run_check(ports: Ports) -> tuple[Line, ...]:
+    """Look at every line. Changes nothing; what cannot be looked at is said, and is not green."""
+    return tuple(_looked_at(name, look, ports) for name, look in _LOOKS.items())
+
+
+def mend(ports: Ports) -> None:
+    """Mend what can be mended without touching data: the mode of .env, and .gitignore."""
+    state = ports.files.observe()
+    if state.env_mode is not None and state.env_mode & 0o077:
+        ports.files.protect_env()
+    if state.env_ignored_by_git is False:
+        ports.files.ignore_env()
+
+
+def _looked_at(name: str, look: Look, ports: Ports) -> Line:
+    try:
+        line = look(ports)
+    except StratumError as error:
+        line = Line(name=name, state=LineState.UNKNOWN, details={"why": error.message})
+    if line.state is LineState.RED and name in ports.stack.accepted_risks:
+        return Line(name=name, state=LineState.ACCEPTED, details=line.details)
+    return line
+
+
+def _line(name: str, *, holds: bool, **details: object) -> Line:
+    shown = {key: str(value) for key, value in details.items()}
+    return Line(name=name, state=LineState.HOLDS if holds else LineState.RED, details=shown)
+
+
+def _archive(ports: Ports) -> Line:
+    try:
+        ports.archive.check_writable()
+    except StratumError as error:
+        return _line("archive", holds=False, problem=error.message)
+    return _line("archive", holds=True)
+
+
+def _data_directory(ports: Ports) -> Line:
+    state = ports.runtime.observe()
+    return _line("data-directory", holds=state.state is RunState.RUNNING, detail=state.detail)
+
+
+def _identity(ports: Ports) -> Line:
+    sighting = observe_sighting(ports)
+    identifier = sighting.recorded.system_identifier if sighting.recorded else "none"
+    return _line(
+        "identity", holds=sighting.likeness is Likeness.SAME, identifier=identifier, likeness=sighting.likeness
+    )
+
+
+def _recent_backup(ports: Ports) -> Line:
+    newest = _newest(ports)
+    age = ports.clock.now() - newest.taken_at if newest else None
+    return _line(
+        "recent-backup",
+        holds=age is not None and age < _RECENT,
+        age=render_age(age) if age else "never taken, so infinitely",
+    )
+
+
+def _backup_size(ports: Ports) -> Line:
+    newest = _newest(ports)
+    rows, size = (newest.rows, newest.bytes) if newest else (0, 0)
+    return _line("backup-size", holds=rows > 0 and size > 0, rows=rows, bytes=render_bytes(size))
+
+
+def _backup_proven(ports: Ports) -> Line:
+    manifests, proofs = ports.archive.manifests(), ports.archive.proofs()
+    proven = newest_proven(manifests, proofs)
+    proof = standing_proofs(proofs).get(proven.id) if proven else None
+    failed = _failed_since(proofs, proof)
+    if proof is None or failed:
+        state = f"drill of {failed.backup_id} says {failed.verdict}" if failed else "none is proven"
+        return _line("backup-proven", holds=False, state=state)
+    age = ports.clock.now() - proof.finished_at
+    said = f"the last proof is {render_age(age)} old"
+    return _line("backup-proven", holds=age < _WEEK, backup=proof.backup_id, age=render_age(age), state=said)
+
+
+def _failed_since(proofs: tuple[Proof, ...], proof: Proof | None) -> Proof | None:
+    newer = [
+        p for p in proofs if p.verdict is not Verdict.PROVEN and (proof is None or p.finished_at > proof.finished_at)
+    ]
+    return newer[-1] if newer else None
+
+
+def _dumps_readable(ports: Ports) -> Line:
+    newest, tools = _newest(ports), ports.runtime.offline_tools()
+    if newest is None:
+        return _line("dumps-readable", holds=False, problem="there is no backup")
+    try:
+        path = ports.archive.backup_path(newest.id)
+        entries = sum(len(tools.contents(path / database.path)) for database in newest.databases)
+    except StratumError as error:
+        return _line("dumps-readable", holds=False, problem=error.message)
+    return _line("dumps-readable", holds=True, entries=entries)
+
+
+def _broken_backups(ports: Ports) -> Line:
+    failed = {i for i, proof in standing_proofs(ports.archive.proofs()).items() if proof.verdict is Verdict.FAILED}
+    there = {manifest.id for manifest in ports.archive.manifests()}
+    names = [broken.id for broken in ports.archive.broken()] + sorted(failed & there)
+    return _line("broken-backups", holds=not names, names=listed(names))
+
+
+def _no_destructive_command(ports: Ports) -> Line:
+    since = ports.clock.now() - _WEEK
+    run = [
+        f"{entry.verb} ({entry.at:%Y-%m-%d %H:%M} UTC)"
+        for entry in ports.journal.entries()
+        if entry.kind is JournalKind.PLAN_STARTED and entry.verb in _DESTRUCTIVE and entry.at > since
+    ]
+    return _line("no-destructive-command", holds=not run, commands=listed(run))
+
+
+def _disk_space(ports: Ports) -> Line:
+    newest = _newest(ports)
+    needed = sum(database.facts.size_bytes for database in newest.databases) if newest else 0
+    data_free, archive_free = ports.runtime.free_bytes(), ports.archive.free_bytes()
+    enough = data_free > needed and archive_free > 2 * (newest.bytes if newest else 0)
+    return _line("disk-space", holds=enough, needed=render_bytes(needed), data_free=render_bytes(data_free),
+                 archive_free=render_bytes(archive_free))  # fmt: skip
+
+
+def _off_the_disk(ports: Ports) -> Line:
+    domain = ports.archive.failure_domain()
+    return _line("off-the-disk", holds=domain.name in {"other-disk", "other-host"}, domain=domain.name)
+
+
+def _env_private(ports: Ports) -> Line:
+    mode = ports.files.observe().env_mode
+    return _line(
+        "env-private", holds=mode is not None and not mode & 0o077, mode="none" if mode is None else f"{mode:o}"
+    )
+
+
+def _env_ignored(ports: Ports) -> Line:
+    return _line("env-ignored", holds=ports.files.observe().env_ignored_by_git is not False)
+
+
+def _secrets(ports: Ports) -> Line:
+    weak = ports.files.observe().weak_secrets
+    return _line("secrets", holds=not weak, names=", ".join(weak))
+
+
+def _clock(ports: Ports) -> Line:
+    server = ports.runtime.server(Role.MAINTENANCE).database.observe_health().clock_at
+    apart = abs((server - ports.clock.now()).total_seconds())
+    return _line("clock", holds=apart < _CLOCK_SECONDS, seconds=f"{max(apart, 0.1):.1f}")
+
+
+def _checksums(ports: Ports) -> Line:
+    return _line("checksums", holds=ports.runtime.server(Role.MAINTENANCE).database.observe_health().data_checksums)
+
+
+def _versions(ports: Ports) -> Line:
+    tools = ports.runtime.tools_version()
+    server = ports.runtime.server(Role.MAINTENANCE).database.server_version_num() // 10000
+    return _line("versions", holds=int(tools.split(".")[0]) >= server, tools=tools, server=server)
+
+
+def _no_cut_plan(ports: Ports) -> Line:
+    cut = unfinished_plans(ports.journal.entries())
+    return _line("no-cut-plan", holds=not cut, plans=listed(describe_unfinished(progress) for progress in cut))
+
+
+def _newest(ports: Ports) -> Manifest | None:
+    manifests = ports.archive.manifests()
+    return manifests[-1] if manifests else None
+
+
+_LOOKS: dict[str, Look] = {
+    "archive": _archive,
+    "data-directory": _data_directory,
+    "identity": _identity,
+    "recent-backup": _recent_backup,
+    "backup-size": _backup_size,
+    "backup-proven": _backup_proven,
+    "dumps-readable": _dumps_readable,
+    "broken-backups": _broken_backups,
+    "no-destructive-command": _no_destructive_command,
+    "disk-space": _disk_space,
+    "off-the-disk": _off_the_disk,
+    "env-private": _env_private,
+    "env-ignored": _env_ignored,
+    "secrets": _secrets,
+    "clock": _clock,
+    "checksums": _checksums,
+    "versions": _versions,
+    "no-cut-plan": _no_cut_plan,
+}

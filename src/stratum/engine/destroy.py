@@ -1,0 +1,76 @@
+"""destroy: the only way to delete data; three confirmations, a proven backup, and a final one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from stratum.core.errors import StratumError
+from stratum.core.guard import GuardResult
+from stratum.core.plan import Effect, Facts, Plan, Step
+from stratum.core.proof import Verdict, newest_proven
+from stratum.core.sizes import render_age
+from stratum.engine.run_drill import find_manifest, run_drill
+from stratum.engine.run_plan import new_plan_id
+from stratum.engine.take_dump import take_dump
+from stratum.engine.tripwire import refuse_look_alike
+from stratum.ports import Action, Outcome, Ports, Prepared
+
+_FRESH = timedelta(days=1)
+_STEPS = (
+    Step(name="final-backup", summary="take a final backup and prove it by a drill", effect=Effect.ADDS,
+         way_back="it stays: a backup harms nothing"),
+    Step(name="delete", summary="stop PostgreSQL and delete the data directory", effect=Effect.REMOVES,
+         way_back="none but the final backup: `stratum restore` makes a new cluster from it", asks=True),
+)  # fmt: skip
+
+
+def destroy(ports: Ports) -> Outcome:
+    """Delete the stack's data directory. The archive stays, with a final, proven backup in it.
+
+    Raises `no-proven-backup`, the tripwire's errors, `declined`, and what a backup or a drill raises; the
+    data is untouched after any of them.
+    """
+    refuse_look_alike(ports)
+    now = ports.clock.now()
+    plan = Plan(
+        id=new_plan_id(now),
+        verb="destroy",
+        stack=ports.stack.name,
+        created_at=now,
+        headline=f"delete all data of {ports.stack.name}; the archive stays",
+        steps=_STEPS,
+        guards=(_proven_guard(ports),),
+        forward_from="delete",
+        confirmations=3,
+    )
+    return ports.run(Prepared(plan=plan, actions=destroy_actions(plan, ports)), ports)
+
+
+def destroy_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    def final_backup(_: Facts) -> Facts:
+        backup_id = str(take_dump(ports).facts["backup_id"])
+        drilled = run_drill(find_manifest(backup_id, ports), ports)
+        if drilled.facts.get("verdict") != Verdict.PROVEN.value:
+            raise StratumError("no-proven-backup", verb=plan.verb, state=f"the final one is {drilled.facts['verdict']}")
+        return {"final_backup": backup_id}
+
+    def delete(_: Facts) -> None:
+        ports.runtime.remove_cluster()
+
+    def known(facts: Facts) -> tuple[str, ...]:
+        return (f"the final backup {facts['final_backup']} is proven and stays in the archive",)
+
+    return (Action(name="final-backup", run=final_backup), Action(name="delete", run=delete, known=known))
+
+
+def _proven_guard(ports: Ports) -> GuardResult:
+    proven = newest_proven(ports.archive.manifests(), ports.archive.proofs())
+    age = ports.clock.now() - proven.taken_at if proven else None
+    state = f"the newest proven one is {render_age(age)} old" if age is not None else "none is proven"
+    return GuardResult(
+        name="proven-today",
+        holds=age is not None and age < _FRESH,
+        statement=state,
+        code="no-proven-backup",
+        details={"verb": "destroy", "state": state},
+    )

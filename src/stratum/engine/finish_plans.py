@@ -1,0 +1,40 @@
+"""Which actions belong to which verb, so that a plan cut by a crash can be finished or taken back by anyone."""
+
+from __future__ import annotations
+
+from stratum.core.plan import unfinished_plans
+from stratum.engine.accept_identity import accept_actions
+from stratum.engine.bring_up import up_actions
+from stratum.engine.destroy import destroy_actions
+from stratum.engine.prune import prune_actions
+from stratum.engine.restore import restore_actions
+from stratum.engine.restore_table import place_actions, table_actions
+from stratum.engine.run_command import command_actions
+from stratum.engine.run_drill import drill_actions
+from stratum.engine.run_plan import ActionsOf, finish_unfinished
+from stratum.engine.take_dump import dump_actions
+from stratum.engine.undo_restore import undo_actions
+from stratum.ports import Ports, RunState
+
+ACTIONS: dict[str, ActionsOf] = {
+    "up": up_actions,
+    "backup": dump_actions,
+    "drill": drill_actions,
+    "restore": restore_actions,
+    "undo-restore": undo_actions,
+    "restore-table": table_actions,
+    "place-table": place_actions,
+    "prune": prune_actions,
+    "destroy": destroy_actions,
+    "migrate": command_actions,
+    "seed": command_actions,
+    "identity-accept": accept_actions,
+}
+
+
+def finish_plans(ports: Ports) -> tuple[str, ...]:
+    """Finish or take back what a crash cut short; every verb that changes anything begins with this."""
+    ports.runtime.sweep_scratch()
+    if unfinished_plans(ports.journal.entries()) and ports.runtime.observe().state is RunState.STOPPED:
+        ports.runtime.start()
+    return finish_unfinished(ports, ACTIONS)

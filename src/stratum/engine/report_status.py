@@ -1,0 +1,55 @@
+"""status: the sentence, and how the database, the archive and the plans stand; reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stratum.core.plan import unfinished_plans
+from stratum.core.protection import Protection, describe_protection
+from stratum.engine.run_plan import describe_unfinished
+from stratum.ports import Ports
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """What `stratum status --json` prints."""
+
+    format: int = FORMAT
+    stack: str
+    protection: Protection
+    database: str
+    """`running`, `stopped`, `absent` or `damaged`."""
+    database_detail: str
+    port: int | None
+    cluster: str | None
+    """System identifier recorded in the archive."""
+    backups: int
+    broken_backups: tuple[str, ...]
+    foreign_files: tuple[str, ...]
+    cut_plans: tuple[str, ...]
+
+
+def report_status(ports: Ports) -> Status:
+    """Say how things stand without changing or repairing anything. Raises `archive-missing`."""
+    state = ports.runtime.observe()
+    manifests = ports.archive.manifests()
+    recorded = ports.archive.recorded_identity()
+    return Status(
+        stack=ports.stack.name,
+        protection=describe_protection(
+            manifests,
+            ports.archive.proofs(),
+            failure_domain=ports.archive.failure_domain().name,
+            now=ports.clock.now(),
+        ),
+        database=state.state.value,
+        database_detail=state.detail,
+        port=state.port,
+        cluster=recorded.system_identifier if recorded else None,
+        backups=len(manifests),
+        broken_backups=tuple(broken.id for broken in ports.archive.broken()),
+        foreign_files=ports.archive.foreign(),
+        cut_plans=tuple(describe_unfinished(p) for p in unfinished_plans(ports.journal.entries())),
+    )

@@ -1,0 +1,221 @@
+"""backup: a dump taken in one snapshot with its facts, read back in full, and published only when whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stratum import __version__
+from stratum.core.backup import (
+    DIGEST_ALGORITHM,
+    BackupKind,
+    DatabaseFacts,
+    DumpedDatabase,
+    Manifest,
+    RoleFacts,
+)
+from stratum.core.errors import StratumError
+from stratum.core.guard import GuardResult
+from stratum.core.identity import Identity
+from stratum.core.plan import Effect, Facts, Plan, Step
+from stratum.core.sizes import render_bytes
+from stratum.engine.run_plan import new_plan_id
+from stratum.engine.tripwire import record_identity, refuse_look_alike
+from stratum.ports import Action, Outcome, Ports, Prepared, Role, Server
+
+_FULL_BELOW_BYTES = 1 << 20
+_CLOCK_TOLERANCE_SECONDS = 5.0
+_STEPS = (
+    Step(name="dump", summary="dump every database in one snapshot each, counting and digesting its rows",
+         effect=Effect.ADDS, way_back="the unfinished dump is thrown away"),
+    Step(name="read-back", summary="read the whole dump back and compare it with the backup before it"),
+    Step(name="publish", summary="write checksums and, last of all, the manifest", effect=Effect.ADDS),
+    Step(name="remember", summary="record the cluster's identity as of now"),
+)  # fmt: skip
+
+
+def take_dump(ports: Ports, *, accept_fewer_rows: bool = False) -> Outcome:
+    """Take a dump of the stack's databases now; `facts["backup_id"]` names it.
+
+    The running database is only read. Raises the tripwire's errors, `archive-…`, `disk-too-small`,
+    `clock-behind`, `backup-not-whole` and `rows-collapsed`; after any of them no new backup is visible.
+    """
+    ports.archive.check_writable()
+    refuse_look_alike(ports)
+    now = ports.clock.now()
+    plan = Plan(
+        id=new_plan_id(now),
+        verb="backup",
+        stack=ports.stack.name,
+        created_at=now,
+        headline=f"dump {', '.join(ports.stack.databases)}",
+        steps=_STEPS,
+        params={"accept_fewer_rows": accept_fewer_rows},
+        guards=(clock_guard(ports), _space_guard(ports)),
+    )
+    return ports.run(Prepared(plan=plan, actions=dump_actions(plan, ports)), ports)
+
+
+@dataclass(slots=True)
+class _Notebook:
+    """What the dump step learned and later steps of the same process need; a crash throws the dump away anyway."""
+
+    databases: list[DumpedDatabase] = field(default_factory=list)
+    roles: tuple[RoleFacts, ...] = ()
+    identity: Identity | None = None
+    bootstrap_role: str = ""
+
+
+def dump_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    notebook = _Notebook()
+    backup_id = plan.id
+
+    def dump(_: Facts) -> Facts:
+        aside = ports.archive.begin_backup(backup_id)
+        _dump_everything(ports, aside, notebook)
+        return {"backup_id": backup_id}
+
+    def discard(_: Facts) -> None:
+        ports.archive.discard_partial(backup_id)
+
+    def read_back(_: Facts) -> None:
+        _refuse_collapse(ports, notebook, accepted=bool(plan.params["accept_fewer_rows"]))
+        tools = ports.runtime.offline_tools()
+        aside = ports.archive.partial_path(backup_id)
+        for database in notebook.databases:
+            tools.read_everything(aside / database.path)
+
+    def publish(_: Facts) -> Facts:
+        manifest = _manifest(plan, ports, notebook)
+        ports.archive.publish(manifest)
+        return {"rows": manifest.rows, "bytes": manifest.bytes, "taken_at": manifest.taken_at.isoformat()}
+
+    def remember(_: Facts) -> None:
+        record_identity(ports)
+
+    return (
+        Action(name="dump", run=dump, undo=discard),
+        Action(name="read-back", run=read_back),
+        Action(name="publish", run=publish),
+        Action(name="remember", run=remember),
+    )
+
+
+def _dump_everything(ports: Ports, aside: Path, notebook: _Notebook) -> None:
+    maintenance = ports.runtime.server(Role.MAINTENANCE).database
+    notebook.identity = maintenance.observe_identity(ports.stack.databases)
+    notebook.bootstrap_role = maintenance.bootstrap_role()
+    server = ports.runtime.server(Role.BACKUP)
+    notebook.roles = server.database.roles()
+    try:
+        server.tools.dump_roles(aside / "globals.sql")
+        (aside / "globals.sql").chmod(0o600)
+        for name in ports.stack.databases:
+            notebook.databases.append(_dump_database(ports, server, name, aside))
+    except StratumError as error:
+        if error.code == "tool-failed" and ports.archive.free_bytes() < _FULL_BELOW_BYTES:
+            raise StratumError("archive-full", path=aside.parent) from None
+        raise
+
+
+def _dump_database(ports: Ports, server: Server, name: str, aside: Path) -> DumpedDatabase:
+    path = aside / file_name(name)
+    with server.database.snapshot(name) as snapshot:
+        with ports.progress.task(f"counting {name}", total=None, unit="tables") as counted:
+            facts = snapshot.observe_facts(ports.stack.backup.digest, lambda done, _: counted(done))
+        with _dumping(ports, name, facts) as written:
+            server.tools.dump(name, snapshot=snapshot.name, into=path, on_bytes=written)
+    return DumpedDatabase(path=path.name, archive_version=server.tools.archive_version(path), facts=facts)
+
+
+def _dumping(ports: Ports, name: str, facts: DatabaseFacts) -> AbstractContextManager[Callable[[int], None]]:
+    """The size of a dump is not known beforehand; the newest one's is the best guess."""
+    before = [d for m in ports.archive.manifests()[-1:] for d in m.databases if d.facts.properties.name == name]
+    share = facts.size_bytes / before[0].facts.size_bytes if before and before[0].facts.size_bytes else None
+    last = ports.archive.manifests()[-1].bytes if share else None
+    return ports.progress.task(f"dumping {name}", total=int(last * share) if last and share else None, unit="bytes")
+
+
+def _refuse_collapse(ports: Ports, notebook: _Notebook, *, accepted: bool) -> None:
+    """A dump that lost most of its rows is a sign of an accident, not a backup of it."""
+    manifests = ports.archive.manifests()
+    if accepted or not manifests:
+        return
+    rows, before = sum(d.facts.rows for d in notebook.databases), manifests[-1].rows
+    if before and rows < before * (1 - ports.stack.backup.collapse_limit):
+        percent = f"{100 * (before - rows) / before:.0f}"
+        raise StratumError("rows-collapsed", rows=rows, rows_before=before, percent=percent)
+
+
+def _manifest(plan: Plan, ports: Ports, notebook: _Notebook) -> Manifest:
+    files = ports.archive.measure(ports.archive.partial_path(plan.id))
+    empty = [file.path for file in files if file.bytes == 0]
+    if empty or not notebook.databases:
+        raise StratumError("backup-not-whole", problem=f"{', '.join(empty) or 'no database'} is empty")
+    if notebook.identity is None:
+        raise StratumError("backup-not-whole", problem="the cluster was not identified")
+    return Manifest(
+        id=plan.id,
+        kind=BackupKind.DUMP,
+        stack=ports.stack.name,
+        started_at=plan.created_at,
+        taken_at=max(database.facts.snapshot_at for database in notebook.databases),
+        finished_at=ports.clock.now(),
+        cluster=notebook.identity,
+        bootstrap_role=notebook.bootstrap_role,
+        tool_version=ports.runtime.tools_version(),
+        stratum_version=__version__,
+        digest_algorithm=DIGEST_ALGORITHM,
+        digest_mode=ports.stack.backup.digest,
+        databases=tuple(notebook.databases),
+        roles=notebook.roles,
+        files=files,
+    )
+
+
+def file_name(database: str) -> str:
+    """A database's name as one harmless path component; characters that are not are written as %XX."""
+    return re.sub(r"[^A-Za-z0-9_.-]|^\.", lambda m: "".join(f"%{b:02X}" for b in m.group().encode()), database)
+
+
+def clock_guard(ports: Ports) -> GuardResult:
+    now, manifests = ports.clock.now(), ports.archive.manifests()
+    newest = manifests[-1] if manifests else None
+    behind = newest is not None and (newest.taken_at - now).total_seconds() > _CLOCK_TOLERANCE_SECONDS
+    details = {"now": f"{now:%Y-%m-%d %H:%M:%S} UTC"}
+    if newest is not None:
+        details |= {"backup": newest.id, "taken_at": f"{newest.taken_at:%Y-%m-%d %H:%M:%S} UTC"}
+    return GuardResult(
+        name="clock-not-behind",
+        holds=not behind,
+        statement=f"it is {details['now']}; the newest backup is from {details.get('taken_at', 'never')}",
+        code="clock-behind",
+        details=details,
+    )
+
+
+def _space_guard(ports: Ports) -> GuardResult:
+    """The next dump is taken to be about as large as the last; the first one cannot be foreseen."""
+    manifests = ports.archive.manifests()
+    needed = int(manifests[-1].bytes * 1.2) if manifests else _FULL_BELOW_BYTES
+    free = ports.archive.free_bytes()
+    return space_guard(what="a backup", needed=needed, free=free, where="the archive")
+
+
+def space_guard(*, what: str, needed: int, free: int, where: str) -> GuardResult:
+    return GuardResult(
+        name="disk-space",
+        holds=free >= needed,
+        statement=f"{what} needs about {render_bytes(needed)}; {render_bytes(free)} are free at {where}",
+        code="disk-too-small",
+        details={
+            "what": what,
+            "needed": render_bytes(needed),
+            "free": render_bytes(free),
+            "where": where,
+            "missing": render_bytes(max(0, needed - free)),
+        },
+    )

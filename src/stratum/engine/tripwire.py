@@ -1,0 +1,70 @@
+"""The tripwire: refuses to work on a cluster that is not the one recorded, and says which look-alike it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stratum.core.errors import StratumError
+from stratum.core.identity import Identity, Likeness, compare_identity, recreated_databases
+from stratum.ports import Ports, Role, RunState
+
+_CODES = {
+    Likeness.ABSENT: "cluster-absent",
+    Likeness.FRESH: "cluster-fresh",
+    Likeness.FOREIGN: "cluster-foreign",
+    Likeness.OLDER: "cluster-older",
+    Likeness.RECREATED: "cluster-recreated",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """What was recorded, what stands there now, and how the two relate."""
+
+    likeness: Likeness
+    recorded: Identity | None
+    observed: Identity | None
+
+
+def observe_sighting(ports: Ports) -> Sighting:
+    """Compare the running cluster with the record; reads only. Raises `not-running` for a stopped one."""
+    recorded = ports.archive.recorded_identity()
+    observed = None
+    if ports.runtime.observe().state not in {RunState.ABSENT, RunState.DAMAGED}:
+        observed = ports.runtime.server(Role.MAINTENANCE).database.observe_identity(ports.stack.databases)
+    likeness = compare_identity(recorded=recorded, observed=observed)
+    return Sighting(likeness=likeness, recorded=recorded, observed=observed)
+
+
+def refuse_look_alike(ports: Ports) -> Sighting:
+    """Raise the look-alike's own error unless the cluster is the recorded one, or none was recorded yet."""
+    sighting = observe_sighting(ports)
+    if sighting.likeness in {Likeness.SAME, Likeness.UNRECORDED}:
+        return sighting
+    raise look_alike_error(sighting, ports)
+
+
+def look_alike_error(sighting: Sighting, ports: Ports) -> StratumError:
+    recorded, observed = sighting.recorded, sighting.observed
+    manifests = ports.archive.manifests()
+    newest = f"{manifests[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if manifests else "never"
+    details: dict[str, object] = {"backups": len(manifests), "newest": newest}
+    if recorded is not None:
+        details |= {"recorded": recorded.system_identifier, "recorded_lsn": render_lsn(recorded.flushed_lsn)}
+    if observed is not None:
+        details |= {"observed": observed.system_identifier, "observed_lsn": render_lsn(observed.flushed_lsn)}
+    if recorded is not None and observed is not None:
+        details |= {"databases": ", ".join(recreated_databases(recorded=recorded, observed=observed))}
+    return StratumError(_CODES[sighting.likeness], **details)
+
+
+def record_identity(ports: Ports) -> Identity:
+    """Write down the running cluster as the one this stack has."""
+    identity = ports.runtime.server(Role.MAINTENANCE).database.observe_identity(ports.stack.databases)
+    ports.archive.record_identity(identity)
+    return identity
+
+
+def render_lsn(lsn: int) -> str:
+    """As PostgreSQL writes it: two hexadecimal halves."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"

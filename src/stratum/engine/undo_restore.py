@@ -1,0 +1,146 @@
+"""restore --undo: swap back to what the last restore replaced, and keep what is live now as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from stratum.core.backup import DatabaseFacts, DigestMode
+from stratum.core.errors import StratumError
+from stratum.core.guard import GuardResult
+from stratum.core.plan import Effect, Facts, Plan, PlanEnd, PlanProgress, Step, observe_progress
+from stratum.core.proof import listed
+from stratum.core.recovery import difference
+from stratum.engine.restore import find_database, unswap
+from stratum.engine.run_drill import find_manifest
+from stratum.engine.run_plan import new_plan_id, short
+from stratum.engine.show_difference import render_difference
+from stratum.engine.tripwire import record_identity, refuse_look_alike
+from stratum.ports import Action, Outcome, Ports, Prepared, Role, SwapNames
+
+_STEPS = (
+    Step(name="swap", summary="end sessions and swap back to the database that was replaced",
+         effect=Effect.SETS_ASIDE, way_back="the names are swapped again", asks=True),
+    Step(name="remember", summary="record the cluster's new identity"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptDatabase:
+    """A database that a restore or an undo replaced."""
+
+    name: str
+    live: str
+    plan_id: str
+    since: datetime
+    backup_id: str | None
+    """What was restored in its place; None when an undo replaced it."""
+
+
+def observe_kept(ports: Ports) -> tuple[KeptDatabase, ...]:
+    """Replaced databases that still exist, newest first; read from the journal and the server."""
+    oids = ports.runtime.server(Role.MAINTENANCE).database.database_oids()
+    kept = [_kept(progress) for progress in _swaps(ports)]
+    return tuple(sorted((k for k in kept if k.name in oids), key=lambda k: k.since, reverse=True))
+
+
+def undo_restore(ports: Ports, database: str | None) -> Outcome:
+    """Put the replaced database back in place; raises `nothing-to-undo` when there is none."""
+    refuse_look_alike(ports)
+    name = database or ports.stack.databases[0]
+    found = next((kept for kept in observe_kept(ports) if kept.live == name), None)
+    if found is None:
+        raise StratumError("nothing-to-undo", reason=f"no database that {name} replaced is kept")
+    now = ports.clock.now()
+    plan_id = new_plan_id(now)
+    obstacles = ports.runtime.server(Role.MAINTENANCE).database.swap_obstacles(name)
+    plan = Plan(
+        id=plan_id,
+        verb="undo-restore",
+        stack=ports.stack.name,
+        created_at=now,
+        headline=f"swap {name} back to what it was before {found.plan_id}",
+        steps=_STEPS,
+        params={
+            "database": name,
+            "beside": found.name,
+            "kept": f"{name}__undone_{short(plan_id)}",
+            "backup_id": found.backup_id,
+        },
+        guards=(
+            GuardResult(name="can-be-swapped", holds=not obstacles, statement=listed(obstacles) or "free",
+                        code="swap-obstacle", details={"database": name, "obstacles": listed(obstacles)}),
+        ),
+        notes=("what is live now is kept as well: `stratum restore --undo` again comes back to it",),
+        forward_from="swap",
+        confirmations=1,
+    )  # fmt: skip
+    return ports.run(Prepared(plan=plan, actions=undo_actions(plan, ports)), ports)
+
+
+def undo_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    params = plan.params
+    names = SwapNames(live=str(params["database"]), beside=str(params["beside"]), kept=str(params["kept"]))
+
+    def swap(_: Facts) -> None:
+        ports.runtime.server(Role.MAINTENANCE).database.swap_databases(names)
+
+    def remember(_: Facts) -> None:
+        record_identity(ports)
+
+    return (
+        Action(
+            name="swap",
+            run=swap,
+            undo=lambda _: unswap(ports, names),
+            known=lambda _: _written_since(plan, ports, names),
+        ),
+        Action(name="remember", run=remember),
+    )
+
+
+def _written_since(plan: Plan, ports: Ports, names: SwapNames) -> tuple[str, ...]:
+    """Rows written since the swap, per table: what is live now against what was put in place then."""
+    database = ports.runtime.server(Role.MAINTENANCE).database
+    then = _put_in_place(plan, ports, names)
+    live = database.observe_facts(names.live, then.digest_mode)
+    found = difference(live=live, backup=then)
+    if not found.changed:
+        return ("nothing was written since the swap",)
+    return ("written since the swap (kept, not deleted):", *render_difference(found))
+
+
+def _put_in_place(plan: Plan, ports: Ports, names: SwapNames) -> DatabaseFacts:
+    backup_id = plan.params.get("backup_id")
+    if backup_id is not None:
+        manifest = find_manifest(str(backup_id), ports)
+        return find_database(manifest, names.live).facts
+    return _look_into(ports, names.beside)
+
+
+def _look_into(ports: Ports, closed: str) -> DatabaseFacts:
+    """Read a kept database, which refuses connections; it refuses them again afterwards."""
+    database = ports.runtime.server(Role.MAINTENANCE).database
+    database.allow_connections(closed, allowed=True)
+    try:
+        return database.observe_facts(closed, DigestMode.FULL)
+    finally:
+        database.allow_connections(closed, allowed=False)
+
+
+def _swaps(ports: Ports) -> tuple[PlanProgress, ...]:
+    entries = ports.journal.entries()
+    plans = [e.plan for e in entries if e.plan is not None and e.verb in {"restore", "undo-restore"}]
+    all_progress = (observe_progress(entries, plan.id) for plan in plans if plan.params.get("kept"))
+    return tuple(p for p in all_progress if p.end is PlanEnd.DONE and p.plan.params.get("swap", True))
+
+
+def _kept(progress: PlanProgress) -> KeptDatabase:
+    params = progress.plan.params
+    return KeptDatabase(
+        name=str(params["kept"]),
+        live=str(params["database"]),
+        plan_id=progress.plan.id,
+        since=progress.ended_at or progress.plan.created_at,
+        backup_id=str(params["backup_id"]) if progress.plan.verb == "restore" else None,
+    )
