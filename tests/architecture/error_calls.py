@@ -25,11 +25,7 @@ def an_error_has_a_known_code_and_every_value_it_needs(source: Source) -> Iterat
         for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
             name = called_name(call).split(".")[-1]
             if name in {"StratumError", "GuardResult"} and not _passes_a_guard_on(call):
-                made = (
-                    _error(call, function, source)
-                    if name == "StratumError"
-                    else _guard(call, function, source)
-                )
+                made = _error(call, function, source) if name == "StratumError" else _guard(call, function, source)
                 yield from _offences(f"{source.path}:{call.lineno}", made)
 
 
@@ -100,11 +96,7 @@ def _keys(node: ast.expr, function: Function) -> frozenset[str] | None:
         case ast.Dict(keys=keys):
             return _texts([key for key in keys if key is not None]) if None not in keys else None
         case ast.Name(id=wanted):
-            found = [
-                _texts([key for key in value.keys if key])
-                for name, value in _tables(function)
-                if name == wanted
-            ]
+            found = [_texts([key for key in value.keys if key]) for name, value in _tables(function) if name == wanted]
             return frozenset[str]().union(*found) if found else None
     return None
 
@@ -121,6 +113,4 @@ def _tables(tree: ast.AST) -> Iterator[tuple[str, ast.Dict]]:
 
 
 def _texts(nodes: list[ast.expr]) -> frozenset[str]:
-    return frozenset(
-        node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
+    return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))

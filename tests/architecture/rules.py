@@ -228,10 +228,6 @@ def a_test_is_named_with_a_sentence(source: Source) -> Iterator[str]:
 def a_test_waits_for_a_condition_and_not_for_a_time(source: Source) -> Iterator[str]:
     for call in source.calls():
         seconds = call.args[0] if call.args else None
-        is_long = (
-            isinstance(seconds, ast.Constant)
-            and isinstance(seconds.value, int | float)
-            and seconds.value >= 1
-        )
+        is_long = isinstance(seconds, ast.Constant) and isinstance(seconds.value, int | float) and seconds.value >= 1
         if called_name(call).split(".")[-1] == "sleep" and is_long:
             yield f"{source.path}:{call.lineno} sleeps instead of waiting for a condition"

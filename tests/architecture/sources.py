@@ -59,9 +59,7 @@ def parse_source(path: str, text: str) -> Source:
 def sources(*folders: str) -> tuple[Source, ...]:
     """Every Python file below these folders of the repository."""
     found = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
-    return tuple(
-        parse_source(file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")) for file in found
-    )
+    return tuple(parse_source(file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")) for file in found)
 
 
 def called_name(call: ast.Call) -> str:

@@ -48,14 +48,10 @@ def test_the_repository_keeps_the_rule(rule: rules.Rule, folders: tuple[str, ...
 
 
 def test_the_usual_function_is_short() -> None:
-    lengths = sorted(
-        (f.end_lineno or 0) - f.lineno + 1 for file in sources(*PRODUCT) for f in file.functions()
-    )
+    lengths = sorted((f.end_lineno or 0) - f.lineno + 1 for file in sources(*PRODUCT) for f in file.functions())
 
     ninth_tenth = statistics.quantiles(lengths, n=10)[-1]
-    print(
-        f"{len(lengths)} functions: median {statistics.median(lengths)}, 90 % up to {ninth_tenth:.0f} lines"
-    )
+    print(f"{len(lengths)} functions: median {statistics.median(lengths)}, 90 % up to {ninth_tenth:.0f} lines")
 
     assert statistics.median(lengths) <= 15
     assert ninth_tenth <= 25
@@ -89,9 +85,7 @@ def test_every_exit_code_has_a_meaning_and_every_error_one_of_them() -> None:
 def test_every_error_of_the_table_can_happen(code: str) -> None:
     """A kind nobody raises is a promise in the reference that nothing keeps."""
     table = ("core/errors.py", "core/error_kinds.py")
-    raised = [
-        file.path for file in sources(*PRODUCT) if f'"{code}"' in file.text and not file.path.endswith(table)
-    ]
+    raised = [file.path for file in sources(*PRODUCT) if f'"{code}"' in file.text and not file.path.endswith(table)]
 
     assert raised != []
 
@@ -107,9 +101,7 @@ def test_every_rule_the_linter_ignores_has_its_reason_beside_it() -> None:
     ignored = {*lint["ignore"], *itertools.chain(*lint["per-file-ignores"].values())}
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
-    assert [
-        code for code in ignored if not re.search(rf'^ +"{code}", +# \S+ \S+ \S+', text, re.MULTILINE)
-    ] == []
+    assert [code for code in ignored if not re.search(rf'^ +"{code}", +# \S+ \S+ \S+', text, re.MULTILINE)] == []
 
 
 def test_no_type_is_left_unchecked_by_the_settings() -> None:
@@ -137,9 +129,7 @@ def test_what_the_tests_run_on_is_what_a_user_installs() -> None:
 def test_no_text_of_the_repository_names_a_place_of_one_machine() -> None:
     files = [ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
-    assert [
-        o for file in files for o in rules.places_of_one_machine(file.name, file.read_text("utf-8"))
-    ] == []
+    assert [o for file in files for o in rules.places_of_one_machine(file.name, file.read_text("utf-8"))] == []
 
 
 _PIN = re.compile(

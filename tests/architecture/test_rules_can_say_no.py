@@ -142,9 +142,7 @@ def test_a_home_directory_in_a_text_is_found() -> None:
 
 
 def test_the_values_an_error_needs_are_read_from_all_three_sentences() -> None:
-    kind = ErrorKind(
-        code="x", exit=ExitCode.FAILED, message="{a} broke", data="{b} is safe", next="mend {a} and {c}"
-    )
+    kind = ErrorKind(code="x", exit=ExitCode.FAILED, message="{a} broke", data="{b} is safe", next="mend {a} and {c}")
 
     assert placeholders(kind) == {"a", "b", "c"}
     assert placeholders(KINDS["not-running"]) == {"detail"}
