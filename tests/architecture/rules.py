@@ -79,7 +79,7 @@ _MAY_BE_INHERITED = frozenset(
 )
 _NOQA = re.compile(r"#\s*noqa(?P<codes>:\s*[A-Z]+\d+(?:\s*,\s*[A-Z]+\d+)*)?(?P<rest>.*)")
 _TYPE_IGNORE = re.compile(r"#\s*type:\s*ignore(?P<codes>\[[\w, -]+\])?(?P<rest>.*)")
-_REASON = re.compile(r"[^\W\d_]{2,}\W+[^\W\d_]{2,}")
+_REASON = re.compile(r"[^\W\d_]+\W+[^\W\d_]{3,}")
 _ELSEWHERE = re.compile(r"(?<![\w.~-])/(?:home|root|Users)/[\w.-]+")
 
 
