@@ -1,0 +1,171 @@
+"""Errors of work that was begun: what failed, and what that means for the data."""
+
+from __future__ import annotations
+
+from stratum.core.error_kinds import RUNNING, UNTOUCHED, ErrorKind, ExitCode
+
+FAILED = (
+    ErrorKind(
+        code="interrupted",
+        exit=ExitCode.FAILED,
+        message="{verb} was interrupted by {signal}",
+        data="as before; whatever was prepared beside was taken away again",
+        next="run it again when you are ready",
+    ),
+    ErrorKind(
+        code="tool-failed",
+        exit=ExitCode.FAILED,
+        message="{tool} failed with exit code {exit_code}: {stderr}",
+        data="the tool's output was not used; nothing that existed was replaced",
+        next="the message above is {tool}'s own; `stratum logs` shows the server's side",
+    ),
+    ErrorKind(
+        code="tool-missing",
+        exit=ExitCode.FAILED,
+        message="{tool} is not on this machine",
+        data=UNTOUCHED,
+        next="install it, or install Stratum with its own PostgreSQL: pip install 'stratum[embedded]'",
+    ),
+    ErrorKind(
+        code="tool-timeout",
+        exit=ExitCode.FAILED,
+        message="{tool} did not end within {seconds} s and was ended",
+        data="the tool's output was not used; nothing that existed was replaced",
+        next="see `stratum logs`; a server that waits for a lock or a disk shows it there",
+    ),
+    ErrorKind(
+        code="no-postgresql",
+        exit=ExitCode.FAILED,
+        message="no usable PostgreSQL was found: {looked}",
+        data=UNTOUCHED,
+        next="pip install 'stratum[embedded]', or install PostgreSQL 14 or newer from your distribution",
+    ),
+    ErrorKind(
+        code="cannot-run-as-root",
+        exit=ExitCode.FAILED,
+        message="PostgreSQL refuses to run as root, and there is no unprivileged user to run it as: {looked}",
+        data=UNTOUCHED,
+        next="create a system user called stratum (useradd --system stratum), or run Stratum as an ordinary user",
+    ),
+    ErrorKind(
+        code="server-start-failed",
+        exit=ExitCode.FAILED,
+        message="PostgreSQL did not start: {log}",
+        data="the data directory was not changed by Stratum",
+        next="`stratum logs` shows the whole log; if the data directory is damaged, `stratum restore` keeps it "
+        "aside and brings the data back from the archive",
+    ),
+    ErrorKind(
+        code="unreachable-server",
+        exit=ExitCode.FAILED,
+        message="the server at {where} cannot be reached: {problem}",
+        data="unknown; nothing was sent to it",
+        next="see `stratum status` and `stratum logs`; `stratum up` starts it",
+    ),
+    ErrorKind(
+        code="wrong-password",
+        exit=ExitCode.FAILED,
+        message="the server at {where} refused the password of role {role}",
+        data=RUNNING,
+        next="the password in .env and the server's differ: set .env back, or change the role's with ALTER ROLE",
+    ),
+    ErrorKind(
+        code="query-failed",
+        exit=ExitCode.FAILED,
+        message="the database refused a statement: {problem}",
+        data="the statement was rolled back",
+        next="`stratum logs` shows the server's side",
+    ),
+    ErrorKind(
+        code="server-newer-than-tools",
+        exit=ExitCode.FAILED,
+        message="the server is PostgreSQL {server_major} and the tools are {tools_major}: they cannot read it",
+        data=RUNNING,
+        next="install the tools of PostgreSQL {server_major}",
+    ),
+    ErrorKind(
+        code="archive-missing",
+        exit=ExitCode.FAILED,
+        message="the archive directory {path} does not exist",
+        data="the running database was not touched; no backup can be made or read until the archive is back",
+        next="mount or create it, or set [archive] path in stratum.toml; it is never created in silence "
+        "once it held backups",
+    ),
+    ErrorKind(
+        code="archive-not-writable",
+        exit=ExitCode.FAILED,
+        message="the archive {path} cannot be written: {problem}",
+        data="the running database was not touched; backups that exist can still be read",
+        next="check the owner, the mount options and the free space of {path}",
+    ),
+    ErrorKind(
+        code="archive-full",
+        exit=ExitCode.FAILED,
+        message="the archive's disk at {path} is full",
+        data="the running database was not touched; the unfinished backup was removed, older backups are whole",
+        next="free space there or run `stratum prune`, then take the backup again",
+    ),
+    ErrorKind(
+        code="archive-too-new",
+        exit=ExitCode.FAILED,
+        message="{file} has format {found}, and this Stratum reads up to {known}",
+        data="untouched; the file was not changed",
+        next="use the newer Stratum that wrote it, or restore by hand as RESTORE.md in the archive says",
+    ),
+    ErrorKind(
+        code="archive-unreadable",
+        exit=ExitCode.FAILED,
+        message="{file} in the archive cannot be read: {problem}",
+        data="the running database was not touched; other backups are not affected",
+        next="`stratum verify --all` says which backups are whole",
+    ),
+    ErrorKind(
+        code="backup-not-whole",
+        exit=ExitCode.FAILED,
+        message="the dump is not whole: {problem}",
+        data="the running database was not touched; the dump was thrown away, older backups are whole",
+        next="see `stratum logs`, then take the backup again",
+    ),
+    ErrorKind(
+        code="rows-collapsed",
+        exit=ExitCode.AT_RISK,
+        message="the dump holds {rows} rows, and the backup before it held {rows_before}: a drop of {percent} %",
+        data="the running database was not touched; this dump was not called a backup, older backups are kept",
+        next="look for what deleted the rows; if it was meant, run `stratum backup --accept-fewer-rows`",
+    ),
+    ErrorKind(
+        code="restore-not-proven",
+        exit=ExitCode.AT_RISK,
+        message="what came back from backup {backup} is not what was put in: {findings}",
+        data="as before; the database built beside was taken away again",
+        next="use the newest older proven backup: `stratum restore {older}`",
+    ),
+    ErrorKind(
+        code="swap-blocked",
+        exit=ExitCode.FAILED,
+        message="sessions on {database} did not end within {seconds} s: {sessions}",
+        data="as before; the database built beside was taken away again, and connections are accepted again",
+        next="stop the application or the pooler that reconnects, then restore again",
+    ),
+    ErrorKind(
+        code="command-failed",
+        exit=ExitCode.FAILED,
+        message="the stack's {command} command failed with exit code {exit_code}: {stderr}",
+        data="whatever the command committed before it failed is committed; Stratum changed nothing",
+        next="mend the command and run `stratum {command}` again; `stratum restore` brings the last backup back",
+    ),
+    ErrorKind(
+        code="plan-stranded",
+        exit=ExitCode.AT_RISK,
+        message="step {step} of {verb} failed ({error}), and so did its way back ({undo_error})",
+        data="nothing was deleted; what each step had made is still there, and the journal names it",
+        next="mend the cause, then run `stratum status`: it finishes or undoes the plan",
+    ),
+    ErrorKind(
+        code="unexpected",
+        exit=ExitCode.FAILED,
+        message="a fault in Stratum itself: {problem}",
+        data="the plan's steps were taken back where they had begun; `stratum status` says how things stand",
+        next="report it with the lines above",
+    ),
+)
