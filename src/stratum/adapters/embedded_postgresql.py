@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +14,8 @@ from stratum.adapters.cluster_roles import create_roles_and_databases
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.postgresql_installation import find_installation, observe_run_as
 from stratum.adapters.postgresql_tools import Installation, PostgresqlTools
-from stratum.adapters.process import is_alive, run_tool, tool_environment
+from stratum.adapters.postmaster import end_orphans, free_port, port_is_free, read_postmaster
+from stratum.adapters.process import run_tool, tool_environment
 from stratum.adapters.psycopg_database import PsycopgDatabase
 from stratum.adapters.scratch_server import ScratchServers
 from stratum.adapters.server_start import last_lines
@@ -46,7 +44,8 @@ wal_level = replica
 max_wal_size = 2GB
 """
 
-_HOST_BASED_AUTHENTICATION = """# Written by Stratum: every connection proves a password, and only this machine connects.
+_HOST_BASED_AUTHENTICATION = """
+# Written by Stratum: every connection proves a password, and only this machine connects.
 local all all scram-sha-256
 host all all 127.0.0.1/32 scram-sha-256
 host all all ::1/128 scram-sha-256
@@ -97,7 +96,7 @@ class EmbeddedPostgresql:
             return ServerState(state=RunState.DAMAGED, detail=f"{self._data} has no readable PG_VERSION")
         if not (self._data / "global" / "pg_control").is_file():
             return ServerState(state=RunState.DAMAGED, detail=f"{self._data} has no pg_control", major=major)
-        running = _read_postmaster(self._data)
+        running = read_postmaster(self._data)
         if running is None:
             return ServerState(state=RunState.STOPPED, detail=f"PostgreSQL {major} is stopped", major=major)
         detail = f"PostgreSQL {major} is running on 127.0.0.1:{running.port} (process {running.pid})"
@@ -125,12 +124,12 @@ class EmbeddedPostgresql:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._give(folder)
         self._directory.chmod(0o700)
-        if _read_postmaster(new) is not None:
+        if read_postmaster(new) is not None:
             self._pg_ctl_stop(new)
         shutil.rmtree(new, ignore_errors=True)
         superuser = bootstrap_role or SUPERUSER
         self._initdb(new, superuser)
-        with self._started(new, port=_free_port()) as port:
+        with self._started(new, port=free_port()) as port:
             endpoint = Endpoint(
                 host=self._host(), port=port, user=superuser, password=self._settings.passwords[SUPERUSER]
             )
@@ -145,12 +144,16 @@ class EmbeddedPostgresql:
         new.rename(self._data)
 
     def start(self) -> ServerState:
-        """Start the server and wait until it answers. Takes another port when the configured one is taken."""
+        """Start the server and wait until it answers. Takes another port when the configured one is taken.
+
+        Raises `server-newer-than-tools` before anything is started, and `server-start-failed`.
+        """
         state = self.observe()
         if state.state is RunState.RUNNING:
             return state
+        self._refuse_newer(state.major)
         self._end_orphan()
-        port = self._settings.port if _port_is_free(self._settings.port) else _free_port()
+        port = self._settings.port if port_is_free(self._settings.port) else free_port()
         self._pg_ctl_start(self._data, port)
         return self.observe()
 
@@ -316,77 +319,19 @@ class EmbeddedPostgresql:
         )
         run_tool(argv, timeout_seconds=_STOP_SECONDS + 10, env=tool_environment(), run_as=self._run_as)
 
-    def _end_orphan(self) -> None:
-        """End a server whose data directory was deleted beneath it: it still holds the port and the memory.
+    def _refuse_newer(self, major: int | None) -> None:
+        """A data directory that a newer PostgreSQL wrote is not damaged: it wants that PostgreSQL back."""
+        tools = self._installation.major
+        if major is not None and major > tools:
+            raise StratumError("server-newer-than-tools", server_major=major, tools_major=tools)
 
-        It is recognised by its working directory, which the kernel shows as deleted, so no other server of
-        this machine can be meant.
-        """
-        gone = {f"{self._data} (deleted)", f"{self._directory / 'data.new'} (deleted)"}
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if str((entry / "cwd").readlink()) in gone:
-                    _end_process(int(entry.name))
-            except OSError:
-                continue
+    def _end_orphan(self) -> None:
+        end_orphans(self._data, self._directory / "data.new")
 
     def _give(self, path: Path) -> None:
         if self._run_as is not None:
             os.chown(path, self._run_as.uid, self._run_as.gid)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Postmaster:
-    pid: int
-    port: int
-
-
-def _read_postmaster(data: Path) -> _Postmaster | None:
-    """The live postmaster of a data directory, from its lock file; None when that is stale or still starting.
-
-    (https://www.postgresql.org/docs/current/storage-file-layout.html)
-    """
-    try:
-        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        found = _Postmaster(pid=int(lines[0]), port=int(lines[3]))
-    except (OSError, ValueError, IndexError):
-        return None
-    return found if is_alive(found.pid) and _works_in(found.pid, data) else None
-
-
-def _works_in(pid: int, data: Path) -> bool:
-    """Whether the process works in this directory: after a reboot its number may belong to anything."""
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()
-    except PermissionError:
-        return True
-
-
-def _end_process(pid: int) -> None:
-    os.kill(pid, signal.SIGQUIT)
-    deadline = time.monotonic() + _STOP_SECONDS
-    while is_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
 def _bound(installation: Installation, endpoint: Endpoint) -> Server:
     return Server(database=PsycopgDatabase(endpoint), tools=PostgresqlTools(installation, endpoint))
-
-
-def _port_is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

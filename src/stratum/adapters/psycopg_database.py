@@ -13,6 +13,13 @@ from psycopg import sql
 from psycopg.pq import Ping
 
 from stratum.adapters.database_facts import observe_database_facts
+from stratum.adapters.database_statements import (
+    create_statement,
+    keep_setting,
+    property_statements,
+    rename,
+    set_schema,
+)
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.queries import query
 from stratum.adapters.server_start import ping
@@ -107,16 +114,19 @@ class PsycopgDatabase:
         """Create an empty database as `properties` describe it; returns its OID."""
         version = self.server_version_num()
         with self._connected("postgres") as connection:
-            connection.execute(_create_statement(name, properties, version))
+            connection.execute(create_statement(name, properties, version))
             return int(dict(self._rows(connection, "databases"))[name])
 
     def apply_properties(self, name: str, properties: DatabaseProperties) -> None:
         """Give a database the grants, settings, limit and comment that `pg_restore` without `-C` loses."""
         with self._connected("postgres") as connection, connection.transaction():
-            for statement in _property_statements(name, properties):
+            for statement in property_statements(name, properties):
                 connection.execute(statement)
         for setting in properties.settings:
-            self._apply_setting(name, setting.role, setting.name, setting.value)
+            with self._connected("postgres") as connection:
+                # Set for the session first and taken from there: the server then does all quoting of lists.
+                connection.execute("SELECT set_config(%s, %s, false)", (setting.name, setting.value))
+                connection.execute(keep_setting(name, setting))
 
     def drop_database(self, name: str) -> None:
         """Remove a database for good. One that is gone already is no error."""
@@ -141,8 +151,8 @@ class PsycopgDatabase:
                 self._drain(connection, present)
                 with connection.transaction():
                     if names.live in oids:
-                        connection.execute(_rename(names.live, names.kept))
-                    connection.execute(_rename(names.beside, names.live))
+                        connection.execute(rename(names.live, names.kept))
+                    connection.execute(rename(names.beside, names.live))
             except BaseException:
                 for name in set(present) & dict(self._rows(connection, "databases")).keys():
                     _allow(connection, name, allowed=True)
@@ -211,7 +221,7 @@ class PsycopgDatabase:
         with self._connected(database) as connection, connection.transaction():
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(into_schema)))
             for schema, name in tables:
-                connection.execute(_set_schema(schema, name, into_schema))
+                connection.execute(set_schema(schema, name, into_schema))
 
     def put_table_in_place(self, database: str, placement: TablePlacement) -> None:
         """Put a restored table under its own name again, keeping what stood there; all in one transaction."""
@@ -223,9 +233,9 @@ class PsycopgDatabase:
             if old:
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(placement.kept_schema)))
             for old_schema, old_name in old:
-                connection.execute(_set_schema(old_schema, old_name, placement.kept_schema))
+                connection.execute(set_schema(old_schema, old_name, placement.kept_schema))
             for new_schema, new_name in new:
-                connection.execute(_set_schema(new_schema, new_name, schema))
+                connection.execute(set_schema(new_schema, new_name, schema))
             for statement in placement.completing:
                 connection.execute(statement.encode())
 
@@ -321,53 +331,6 @@ class PsycopgDatabase:
             return Check(name=name, verdict=Verdict.FAILED, reason=f"{text}: answered {row[0] if row else 'no row'}")
         return Check(name=name, verdict=Verdict.PROVEN, reason=f"{text}: answered {row[0]}")
 
-    def _apply_setting(self, database: str, role: str | None, name: str, value: str) -> None:
-        """Set it for the session first and take it from there: the server then does all quoting of lists."""
-        with self._connected("postgres") as connection:
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-            parts = {"database": sql.Identifier(database), "name": sql.Identifier(*name.split("."))}
-            if role is None:
-                statement = sql.SQL("ALTER DATABASE {database} SET {name} FROM CURRENT").format(**parts)
-            else:
-                statement = sql.SQL("ALTER ROLE {role} IN DATABASE {database} SET {name} FROM CURRENT").format(
-                    role=sql.Identifier(role), **parts
-                )
-            connection.execute(statement)
-
-
-def _create_statement(name: str, properties: DatabaseProperties, version: int) -> sql.Composed:
-    clauses: list[sql.Composable] = [
-        sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
-            sql.Identifier(name),
-            sql.Identifier(properties.owner),
-            sql.Literal(properties.encoding),
-            sql.Literal(properties.collate),
-            sql.Literal(properties.ctype),
-        )
-    ]
-    if version >= 150000:
-        clauses.append(sql.SQL("LOCALE_PROVIDER {}").format(sql.Identifier(properties.locale_provider)))
-    if properties.locale is not None:
-        kind = sql.SQL("BUILTIN_LOCALE {}" if properties.locale_provider == "builtin" else "ICU_LOCALE {}")
-        clauses.append(kind.format(sql.Literal(properties.locale)))
-    if properties.icu_rules:
-        clauses.append(sql.SQL("ICU_RULES {}").format(sql.Literal(properties.icu_rules)))
-    return sql.SQL(" ").join(clauses)
-
-
-def _property_statements(name: str, properties: DatabaseProperties) -> Iterator[sql.Composed]:
-    database = sql.Identifier(name)
-    yield sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, sql.Literal(properties.connection_limit))
-    if properties.comment is not None:
-        yield sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(properties.comment))
-    if properties.grants is None:
-        return
-    yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)
-    for grant in properties.grants:
-        grantee: sql.Composable = sql.SQL("PUBLIC") if grant.grantee is None else sql.Identifier(grant.grantee)
-        option = sql.SQL(" WITH GRANT OPTION" if grant.grantable else "")
-        yield sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(sql.SQL(grant.privilege), database, grantee, option)
-
 
 def _maintenance(*touched: str) -> str:
     """A database to work from that is not itself about to be renamed or dropped."""
@@ -377,14 +340,6 @@ def _maintenance(*touched: str) -> str:
 def _allow(connection: Connection, database: str, *, allowed: bool) -> None:
     statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
     connection.execute(statement.format(sql.Identifier(database), sql.Literal(allowed)))
-
-
-def _rename(old: str, new: str) -> sql.Composed:
-    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
-
-
-def _set_schema(schema: str, table: str, into: str) -> sql.Composed:
-    return sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(sql.Identifier(schema, table), sql.Identifier(into))
 
 
 def _primary(error: psycopg.Error) -> str:

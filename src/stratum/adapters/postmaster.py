@@ -1,0 +1,86 @@
+"""Finds a server from what it leaves in its data directory and in the process table, and a port for the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stratum.adapters.process import is_alive
+
+_ENDING_SECONDS = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Postmaster:
+    """A live server: its first process, and the port it listens on."""
+
+    pid: int
+    port: int
+
+
+def read_postmaster(data: Path) -> Postmaster | None:
+    """The live postmaster of a data directory, from its lock file; None when that is stale or still starting.
+
+    (https://www.postgresql.org/docs/current/storage-file-layout.html)
+    """
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        found = Postmaster(pid=int(lines[0]), port=int(lines[3]))
+    except (OSError, ValueError, IndexError):
+        return None
+    return found if is_alive(found.pid) and _works_in(found.pid, data) else None
+
+
+def end_orphans(*directories: Path) -> None:
+    """End servers whose data directory was deleted beneath them: they still hold the port and the memory.
+
+    Such a server is recognised by its working directory, which the kernel shows as deleted, so no other
+    server of this machine can be meant.
+    """
+    gone = {f"{directory} (deleted)" for directory in directories}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str((entry / "cwd").readlink()) in gone:
+                _end_process(int(entry.name))
+        except OSError:
+            continue
+
+
+def _works_in(pid: int, data: Path) -> bool:
+    """Whether the process works in this directory: after a reboot its number may belong to anything."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
+    except PermissionError:
+        return True
+
+
+def _end_process(pid: int) -> None:
+    os.kill(pid, signal.SIGQUIT)
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """A port that nothing listens on now; another program may take it before we do, and the start then fails."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
