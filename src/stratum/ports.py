@@ -36,6 +36,8 @@ class Role(StrEnum):
 
 
 class RunState(StrEnum):
+    """What stands where the cluster should be."""
+
     ABSENT = "absent"
     """There is no data directory, or it is empty."""
     DAMAGED = "damaged"
@@ -46,6 +48,8 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerState:
+    """The cluster as seen from outside, without connecting to it."""
+
     state: RunState
     detail: str
     """One sentence for a person."""
@@ -144,6 +148,7 @@ class PgTools(Protocol):
     def dump_roles(self, into: Path) -> None: ...
     def apply_roles(self, script: Path, *, existing: Sequence[str], with_settings: bool) -> None: ...
     def restore(self, database: str, source: Path, *, only: RestoreSelection | None = None) -> None: ...
+    def restore_schema(self, database: str, source: Path) -> None: ...
     def read_everything(self, source: Path) -> None: ...
     def archive_version(self, source: Path) -> str: ...
     def contents(self, source: Path) -> tuple[str, ...]: ...
@@ -238,6 +243,8 @@ class Lock(Protocol):
 
 
 class Clock(Protocol):
+    """What time it is, aware of its zone, and seconds that only go forward, for durations."""
+
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
 

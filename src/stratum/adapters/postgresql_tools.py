@@ -148,6 +148,18 @@ class PostgresqlTools:
             finally:
                 listing.unlink(missing_ok=True)
 
+    def restore_schema(self, database: str, source: Path) -> None:
+        """Create all that a dump defines in an empty database, without its rows; the first error ends it."""
+        argv = (
+            self._installation.program("pg_restore"),
+            "--exit-on-error",
+            "--schema-only",
+            "--no-password",
+            f"--dbname={self._endpoint.conninfo(database)}",
+            str(source),
+        )
+        self._run(argv)
+
     def read_everything(self, source: Path) -> None:
         """Read all of a dump's data, writing nothing: a table of contents alone hides truncated data.
 

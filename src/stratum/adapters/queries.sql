@@ -58,7 +58,15 @@ SELECT current_setting('transaction_isolation') AS isolation,
 -- it, which tells it from NULL. concat() calls the output function itself: a cast to text may drop
 -- something, as that of bpchar drops trailing blanks. "char" counts as a number: since 16 its text form of
 -- bytes above 127 is another one.
-WITH texts AS (
+WITH observed AS (
+    SELECT c.oid, n.nspname, c.relname
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend AS d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+), texts AS (
     SELECT a.attrelid, a.attnum, a.attgenerated, format(CASE
         WHEN a.atttypid IN ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype,
                             'float4'::regtype, 'float8'::regtype, 'numeric'::regtype, 'date'::regtype,
@@ -69,6 +77,7 @@ WITH texts AS (
         ELSE 'coalesce(''v'' || CASE WHEN %1$I IS DISTINCT FROM NULL THEN concat(%1$I) END, ''n'')'
     END, a.attname) AS text
     FROM pg_attribute AS a
+    JOIN observed AS o ON o.oid = a.attrelid
     WHERE a.attnum > 0 AND NOT a.attisdropped
 ), placed AS (
     SELECT attrelid, text, row_number() OVER (PARTITION BY attrelid ORDER BY attnum) AS place
@@ -93,21 +102,16 @@ WITH texts AS (
     WHERE i.indisprimary AND part.place <= i.indnkeyatts
     GROUP BY i.indrelid
 )
-SELECT n.nspname AS schema,
-       c.relname AS name,
-       format('%I.%I', n.nspname, c.relname) AS relation,
-       coalesce(pg_total_relation_size(c.oid), 0) AS bytes,
+SELECT o.nspname AS schema,
+       o.relname AS name,
+       format('%I.%I', o.nspname, o.relname) AS relation,
+       coalesce(pg_total_relation_size(o.oid), 0) AS bytes,
        coalesce(h.row_hash, '0::bigint') AS row_hash,
        k.chosen
-FROM pg_class AS c
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN hashes AS h ON h.attrelid = c.oid
-LEFT JOIN keys AS k ON k.indrelid = c.oid
-WHERE c.relkind = 'r' AND c.relpersistence <> 't'
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND NOT EXISTS (SELECT FROM pg_depend AS d
-                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C";
+FROM observed AS o
+LEFT JOIN hashes AS h ON h.attrelid = o.oid
+LEFT JOIN keys AS k ON k.indrelid = o.oid
+ORDER BY o.nspname COLLATE "C", o.relname COLLATE "C";
 
 -- name: digest_full
 -- Rows, the sum of all rows' hashes, rows digested. A sum is the same in any order, and unlike XOR it does

@@ -60,14 +60,9 @@ def reported(*, as_json: bool) -> Iterator[None]:
 
 def carry_out(ports: Ports, *, why: str, dry_run: bool, verb: Callable[[], Outcome]) -> Outcome:
     """Run a verb under the lock, after finishing whatever a crash cut; a dry run needs neither."""
-    from stratum.engine.finish_plans import finish_plans
+    from stratum.engine.finish_plans import under_lock
 
-    if dry_run:
-        return verb()
-    with ports.lock.hold(why=why):
-        for line in finish_plans(ports):
-            ports.progress.say(line)
-        return verb()
+    return verb() if dry_run else under_lock(ports, why=why, verb=verb)
 
 
 def show_outcome(outcome: Outcome, *, as_json: bool, done: str) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from stratum.core.proof import Check, Verdict, listed
 
-_NOISE = re.compile(r"^(--|SET |SELECT pg_catalog\.set_config|\\restrict|\\unrestrict|$)")
+_NOISE = re.compile(r"^(--|SET |REFRESH MATERIALIZED VIEW |SELECT pg_catalog\.set_config|\\restrict|\\unrestrict|$)")
 
 
 def compare_schemas(*, dumped: str, restored: str) -> Check:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stratum.core.plan import unfinished_plans
 from stratum.engine.accept_identity import accept_actions
 from stratum.engine.bring_up import up_actions
@@ -14,7 +16,7 @@ from stratum.engine.run_drill import drill_actions
 from stratum.engine.run_plan import ActionsOf, finish_unfinished
 from stratum.engine.take_dump import dump_actions
 from stratum.engine.undo_restore import undo_actions
-from stratum.ports import Ports, RunState
+from stratum.ports import Outcome, Ports, RunState
 
 ACTIONS: dict[str, ActionsOf] = {
     "up": up_actions,
@@ -38,3 +40,11 @@ def finish_plans(ports: Ports) -> tuple[str, ...]:
     if unfinished_plans(ports.journal.entries()) and ports.runtime.observe().state is RunState.STOPPED:
         ports.runtime.start()
     return finish_unfinished(ports, ACTIONS)
+
+
+def under_lock(ports: Ports, *, why: str, verb: Callable[[], Outcome]) -> Outcome:
+    """Run a verb with the stack to itself, after finishing whatever a crash cut. Raises `locked`."""
+    with ports.lock.hold(why=why):
+        for line in finish_plans(ports):
+            ports.progress.say(line)
+        return verb()

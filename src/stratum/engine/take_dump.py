@@ -14,6 +14,7 @@ from stratum.core.backup import (
     BackupKind,
     DatabaseFacts,
     DumpedDatabase,
+    FileFacts,
     Manifest,
     RoleFacts,
 )
@@ -152,9 +153,9 @@ def _refuse_collapse(ports: Ports, notebook: _Notebook, *, accepted: bool) -> No
 
 def _manifest(plan: Plan, ports: Ports, notebook: _Notebook) -> Manifest:
     files = ports.archive.measure(ports.archive.partial_path(plan.id))
-    empty = [file.path for file in files if file.bytes == 0]
+    empty = [database.path for database in notebook.databases if _bytes_of(database, files) == 0]
     if empty or not notebook.databases:
-        raise StratumError("backup-not-whole", problem=f"{', '.join(empty) or 'no database'} is empty")
+        raise StratumError("backup-not-whole", problem=f"{', '.join(empty) or 'the list of databases'} is empty")
     if notebook.identity is None:
         raise StratumError("backup-not-whole", problem="the cluster was not identified")
     return Manifest(
@@ -174,6 +175,11 @@ def _manifest(plan: Plan, ports: Ports, notebook: _Notebook) -> Manifest:
         roles=notebook.roles,
         files=files,
     )
+
+
+def _bytes_of(database: DumpedDatabase, files: tuple[FileFacts, ...]) -> int:
+    """Single files may be empty: an empty large object is one."""
+    return sum(file.bytes for file in files if Path(file.path).parts[0] == database.path)
 
 
 def file_name(database: str) -> str:
