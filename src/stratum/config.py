@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from stratum.core.errors import StratumError
 from stratum.core.retention import RetentionPolicy
@@ -19,6 +19,7 @@ FILE = "stratum.toml"
 ENV_FILE = ".env"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
+T = TypeVar("T")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -135,7 +136,9 @@ def load_settings(directory: Path) -> Settings:
     file = directory / FILE
     plain = _read_toml(file)
     _refuse_unknown(file, plain, SECTIONS, prefix="")
-    sections = {name: _section(file, name, kind, plain.get(name, {})) for name, kind in SECTIONS.items()}
+    sections: dict[str, Any] = {
+        name: _section(file, name, kind, plain.get(name, {})) for name, kind in SECTIONS.items()
+    }
     if not _NAME.fullmatch(sections["stack"].name):
         _invalid(
             file,
@@ -177,10 +180,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise StratumError("malformed-settings", file=file, problem=error) from None
 
 
-def _section(file: Path, name: str, kind: type[Any], plain: object) -> Any:
+def _section(file: Path, name: str, kind: type[T], plain: object) -> T:
     if not isinstance(plain, dict):
         _invalid(file, f"[{name}]", "it must be a table")
-    known = {f.name: f for f in dataclasses.fields(kind)}
+    known = {f.name: f for f in dataclasses.fields(SECTIONS[name])}
     _refuse_unknown(file, plain, known, prefix=f"[{name}] ")
     hints = get_type_hints(kind)
     values = {key: _value(file, f"[{name}] {key}", hints[key], value) for key, value in plain.items()}
@@ -190,7 +193,7 @@ def _section(file: Path, name: str, kind: type[Any], plain: object) -> Any:
     return kind(**values)
 
 
-def _value(file: Path, where: str, hint: Any, value: object) -> Any:
+def _value(file: Path, where: str, hint: type[object], value: object) -> object:
     """One setting in the type its record declares, without guessing: a string is never taken for a number."""
     from pydantic import TypeAdapter, ValidationError
 

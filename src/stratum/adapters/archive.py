@@ -262,6 +262,7 @@ def read_lines(folder: Path) -> Iterator[str]:
 
 
 def is_json(line: str) -> bool:
+    """Whether the line is whole: a line torn by a crash is not."""
     try:
         json.loads(line)
     except json.JSONDecodeError:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
+    """The wall clock, always aware of its zone, and a clock for durations that no one can set."""
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 

@@ -40,6 +40,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def sync_directory(path: Path) -> None:
+    """Make renames and new names in this directory survive a power cut; a file's own fsync does not."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

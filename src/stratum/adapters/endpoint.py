@@ -13,6 +13,8 @@ from stratum.core.stack import Secret
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
+    """Where a server listens, and who connects to it."""
+
     host: str
     """A directory with a Unix socket, or an address."""
     port: int

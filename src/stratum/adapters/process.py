@@ -114,6 +114,7 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether a process of this number exists, whoever it belongs to and whatever it is by now."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

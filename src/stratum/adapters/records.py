@@ -45,6 +45,7 @@ def parse(kind: type[T], text: str | bytes, *, file: str, newest_format: int = 1
 
 
 def json_schema(kind: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of what `to_json` writes for this kind of record."""
     return _adapter(kind).json_schema(mode="serialization")
 
 

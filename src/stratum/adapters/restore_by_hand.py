@@ -51,9 +51,9 @@ def _database_commands(database: DumpedDatabase) -> list[str]:
     if properties.locale_provider == "builtin" and properties.locale:
         locale += f" --builtin-locale={shlex.quote(properties.locale)}"
     name, owner = shlex.quote(properties.name), shlex.quote(properties.owner)
-    return [
+    create = (
         f"createdb --template=template0 --encoding={shlex.quote(properties.encoding)}"
         f" --lc-collate={shlex.quote(properties.collate)} --lc-ctype={shlex.quote(properties.ctype)}{locale}"
-        f" --owner={owner} -- {name}",
-        f"pg_restore --exit-on-error --jobs=2 --dbname={name} {shlex.quote(database.path)}",
-    ]
+        f" --owner={owner} -- {name}"
+    )
+    return [create, f"pg_restore --exit-on-error --jobs=2 --dbname={name} {shlex.quote(database.path)}"]

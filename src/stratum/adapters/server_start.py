@@ -36,6 +36,7 @@ def ping(endpoint: Endpoint) -> Ping:
 
 
 def last_lines(log: Path, count: int = 5) -> str:
+    """The end of a log in one line, fit to stand in an error."""
     if not log.exists():
         return "it left no log"
     return " | ".join(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-count:])

@@ -26,6 +26,7 @@ _EVERY_SECONDS = 2.0
 
 
 def print_json(value: dict[str, Any]) -> None:
+    """Print one object on one line of stdout, in the order its keys were put in."""
     print(json.dumps(value, ensure_ascii=False, sort_keys=False))
 
 
@@ -65,6 +66,7 @@ def render_line(line: Line) -> str:
 
 
 def line_record(line: Line) -> dict[str, Any]:
+    """One line of the checklist as `--json` shows it, in the reader's language."""
     return {
         "name": line.name,
         "state": line.state.value,
@@ -154,6 +156,7 @@ class SilentProgress:
 
 
 def choose_progress(*, quiet: bool) -> PlainProgress | TerminalProgress | SilentProgress:
+    """A bar on a terminal, lines into anything else, and nothing at all with `quiet`."""
     if quiet:
         return SilentProgress()
     dumb = os.environ.get("TERM", "dumb") == "dumb"

@@ -18,6 +18,8 @@ loss; it is not meant to resist someone who forges rows on purpose."""
 
 
 class BackupKind(StrEnum):
+    """How a backup was taken, and so what it can be restored to."""
+
     DUMP = "dump"
     """Logical: `pg_dump` and globals; portable across versions."""
 
@@ -74,6 +76,8 @@ class SequenceFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtensionFacts:
+    """An extension of one database, which has to be installable where the dump is restored."""
+
     name: str
     version: str
     schema: str

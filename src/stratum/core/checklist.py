@@ -9,6 +9,8 @@ FORMAT = 1
 
 
 class LineState(StrEnum):
+    """What looking at one line of the checklist found."""
+
     HOLDS = "holds"
     RED = "red"
     ACCEPTED = "accepted"

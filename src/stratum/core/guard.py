@@ -20,4 +20,5 @@ class GuardResult:
 
 
 def failing(guards: tuple[GuardResult, ...]) -> tuple[GuardResult, ...]:
+    """The guards that do not hold, in the order they were looked at."""
     return tuple(guard for guard in guards if not guard.holds)

@@ -28,6 +28,8 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
+    """One thing a plan does, said before it is done: what, its effect on data, and the way back."""
+
     name: str
     summary: str
     effect: Effect = Effect.NONE
@@ -38,6 +40,12 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
+    """Everything a verb is about to do, decided before any of it is done.
+
+    Frozen and complete: shown as the dry run, asked about, written to the journal, and enough for another
+    process to finish it or take it back after a crash.
+    """
+
     format: int = FORMAT
     id: str
     verb: str
@@ -73,6 +81,8 @@ class PlanEnd(StrEnum):
 
 
 class JournalKind(StrEnum):
+    """What a line of the journal states."""
+
     PLAN_STARTED = "plan-started"
     STEP_STARTED = "step-started"
     STEP_DONE = "step-done"

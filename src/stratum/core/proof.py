@@ -20,6 +20,8 @@ FORMAT = 1
 
 
 class Verdict(StrEnum):
+    """What is known of a backup after it was looked at."""
+
     PROVEN = "proven"
     FAILED = "failed"
     COULD_NOT_VERIFY = "could-not-verify"
@@ -27,6 +29,8 @@ class Verdict(StrEnum):
 
 
 class Method(StrEnum):
+    """How a proof was made, and so how much it says."""
+
     VERIFY = "verify"
     """The stored bytes were read and compared with the manifest."""
     DRILL = "drill"
@@ -44,6 +48,8 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
+    """What was asked of a backup at one time, and the verdict the answers add up to."""
+
     format: int = FORMAT
     id: str
     backup_id: str
@@ -93,6 +99,7 @@ def standing_proofs(proofs: Iterable[Proof]) -> dict[str, Proof]:
 
 
 def newest_drill(proofs: Iterable[Proof]) -> Proof | None:
+    """The last drill of any backup, whatever it found; None when there never was one."""
     drills = [proof for proof in proofs if proof.method is Method.DRILL]
     return max(drills, key=lambda proof: proof.finished_at, default=None)
 
@@ -124,6 +131,7 @@ def _failed(name: str, reason: str) -> Check:
 
 
 def could_not_verify(name: str, reason: str) -> Check:
+    """A check that could not be made: it fails nothing, and it keeps a proof from passing."""
     return Check(name=name, verdict=Verdict.COULD_NOT_VERIFY, reason=reason)
 
 

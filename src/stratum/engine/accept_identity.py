@@ -36,6 +36,7 @@ def accept_identity(ports: Ports) -> Outcome:
 
 
 def accept_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's step does; forgetting a record deletes no data and no backup."""
     del plan
 
     def accept(_: Facts) -> None:
@@ -51,6 +52,7 @@ def accept_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
 
 
 def describe(sighting: Sighting) -> tuple[str, ...]:
+    """The sighting in three lines, for the person who has to judge it."""
     recorded = sighting.recorded.system_identifier if sighting.recorded else "none"
     observed = sighting.observed.system_identifier if sighting.observed else "none"
     return (

@@ -53,6 +53,8 @@ _RECOGNISE = Step(name="recognise", summary="compare the cluster with the record
 
 
 def up_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's steps do. Undone, they leave a cluster that was there before as it was."""
+
     def make(_: Facts) -> None:
         ports.runtime.create_cluster(bootstrap_role=None, application_database=True)
 

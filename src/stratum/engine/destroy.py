@@ -47,6 +47,8 @@ def destroy(ports: Ports) -> Outcome:
 
 
 def destroy_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's steps do. They remove the cluster; nothing is removed from the archive."""
+
     def final_backup(_: Facts) -> Facts:
         backup_id = str(take_dump(ports).facts["backup_id"])
         drilled = run_drill(find_manifest(backup_id, ports), ports)

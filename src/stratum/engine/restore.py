@@ -7,17 +7,15 @@ from datetime import datetime
 
 from stratum.core.backup import DumpedDatabase, Manifest
 from stratum.core.errors import StratumError
-from stratum.core.guard import GuardResult
-from stratum.core.identity import Likeness
 from stratum.core.plan import Effect, Facts, Plan, Step
 from stratum.core.proof import Verdict, compare_facts, listed, overall
 from stratum.core.recovery import choose_backup, difference, older_proven
 from stratum.core.sizes import render_age
+from stratum.engine.restore_guards import restore_guards
 from stratum.engine.run_drill import find_manifest
 from stratum.engine.run_plan import new_plan_id, short
 from stratum.engine.show_difference import render_difference
-from stratum.engine.take_dump import space_guard
-from stratum.engine.tripwire import observe_sighting, record_identity
+from stratum.engine.tripwire import record_identity
 from stratum.engine.verify_backup import verify_backup
 from stratum.ports import Action, Outcome, Ports, Prepared, Role, RunState, SwapNames
 
@@ -82,6 +80,7 @@ def choose_whole_backup(ports: Ports, target: Target) -> tuple[Manifest, tuple[s
 
 
 def find_database(manifest: Manifest, name: str) -> DumpedDatabase:
+    """One database of a backup by its name. Raises `unknown-database`."""
     for database in manifest.databases:
         if database.facts.properties.name == name:
             return database
@@ -135,7 +134,7 @@ def _plan(
             "rebuild": rebuild,
             "aside": f"data-before-{short(plan_id)}",
         },
-        guards=_guards(ports, target, manifest, dumped, rebuild=rebuild),
+        guards=restore_guards(ports, manifest, dumped, into=target.into, rebuild=rebuild),
         notes=(*passed_over, *_notes(ports, live, rebuild=rebuild, into=target.into)),
         forward_from=None if target.into else "swap",
         confirmations=0 if target.into else 1,
@@ -171,90 +170,6 @@ def _steps(*, rebuild: bool, into: bool) -> tuple[Step, ...]:
     return (*(rebuilding if rebuild else ()), *building, *(() if into else swapping))
 
 
-def _guards(
-    ports: Ports, target: Target, manifest: Manifest, dumped: DumpedDatabase, *, rebuild: bool
-) -> tuple[GuardResult, ...]:
-    size = dumped.facts.size_bytes
-    space = space_guard(what="the restored database", needed=int(size * 1.1), free=ports.runtime.free_bytes(),
-                        where="the data directory")  # fmt: skip
-    guards = [
-        _lineage_guard(ports, manifest, into=target.into is not None),
-        _version_guard(ports, manifest),
-        space,
-    ]
-    if not rebuild:
-        guards.append(_foreign_guard(ports, into=target.into is not None))
-        guards.append(_obstacle_guard(ports, dumped.facts.properties.name, into=target.into is not None))
-        if target.into is not None:
-            guards.append(_name_guard(ports, target.into))
-    return tuple(guards)
-
-
-def _lineage_guard(ports: Ports, manifest: Manifest, *, into: bool) -> GuardResult:
-    lineage = ports.archive.lineage()
-    own = manifest.cluster.system_identifier in lineage
-    return GuardResult(
-        name="right-cluster",
-        holds=own or into,
-        statement=f"the backup is of cluster {manifest.cluster.system_identifier}",
-        code="wrong-cluster",
-        details={
-            "backup": manifest.id,
-            "backup_cluster": manifest.cluster.system_identifier,
-            "lineage": ", ".join(lineage) or "none recorded",
-        },
-    )
-
-
-def _version_guard(ports: Ports, manifest: Manifest) -> GuardResult:
-    server = ports.runtime.observe().major or int(ports.runtime.tools_version().split(".")[0])
-    return GuardResult(
-        name="right-version",
-        holds=server >= manifest.cluster.major,
-        statement=f"the backup is of PostgreSQL {manifest.cluster.major}, the server is {server}",
-        code="wrong-version",
-        details={
-            "backup": manifest.id,
-            "backup_major": str(manifest.cluster.major),
-            "server_major": str(server),
-        },
-    )
-
-
-def _foreign_guard(ports: Ports, *, into: bool) -> GuardResult:
-    """A stranger's cluster is not a place to restore into; an older, emptied or new one of ours is."""
-    sighting = observe_sighting(ports)
-    observed = sighting.observed.system_identifier if sighting.observed else "none"
-    return GuardResult(
-        name="not-foreign",
-        holds=into or sighting.likeness is not Likeness.FOREIGN,
-        statement=f"the running cluster is {observed} ({sighting.likeness})",
-        code="wrong-cluster",
-        details={
-            "backup": "the target",
-            "backup_cluster": "this stack's",
-            "lineage": f"the running one is {observed}",
-        },
-    )
-
-
-def _obstacle_guard(ports: Ports, database: str, *, into: bool) -> GuardResult:
-    obstacles = () if into else ports.runtime.server(Role.MAINTENANCE).database.swap_obstacles(database)
-    return GuardResult(
-        name="can-be-swapped",
-        holds=not obstacles,
-        statement=listed(obstacles) or "nothing holds the database's name",
-        code="swap-obstacle",
-        details={"database": database, "obstacles": listed(obstacles)},
-    )
-
-
-def _name_guard(ports: Ports, into: str) -> GuardResult:
-    taken = into in ports.runtime.server(Role.MAINTENANCE).database.database_oids()
-    return GuardResult(name="name-free", holds=not taken, statement=f"{into} is {'taken' if taken else 'free'}",
-                       code="name-taken", details={"database": into})  # fmt: skip
-
-
 def _notes(ports: Ports, live: str, *, rebuild: bool, into: str | None) -> tuple[str, ...]:
     if rebuild:
         return ("there is no cluster to restore into: a new one is made",)
@@ -267,17 +182,28 @@ def _notes(ports: Ports, live: str, *, rebuild: bool, into: str | None) -> tuple
 
 
 def restore_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's steps do. Until the swap they add beside, or set aside what is put back."""
     params = plan.params
     manifest = find_manifest(str(params["backup_id"]), ports)
     dumped = find_database(manifest, str(params["database"]))
-    source = ports.archive.backup_path(manifest.id)
     names = SwapNames(live=str(params["database"]), beside=str(params["beside"]), kept=str(params["kept"]))
+    actions = (
+        *_rebuilding_actions(plan, ports, manifest),
+        *_building_actions(plan, ports, manifest, dumped, names),
+        *_swapping_actions(ports, dumped, names),
+    )
+    planned = {step.name for step in plan.steps}
+    return tuple(action for action in actions if action.name in planned)
+
+
+def _rebuilding_actions(plan: Plan, ports: Ports, manifest: Manifest) -> tuple[Action, ...]:
+    aside = str(plan.params["aside"])
 
     def set_aside(_: Facts) -> Facts:
-        return {"set_aside": ports.runtime.set_cluster_aside(str(params["aside"]))}
+        return {"set_aside": ports.runtime.set_cluster_aside(aside)}
 
     def put_back(_: Facts) -> None:
-        ports.runtime.put_cluster_back(str(params["aside"]))
+        ports.runtime.put_cluster_back(aside)
 
     def make_cluster(_: Facts) -> None:
         ports.runtime.create_cluster(bootstrap_role=manifest.bootstrap_role, application_database=False)
@@ -286,10 +212,22 @@ def restore_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     def remove_cluster(_: Facts) -> None:
         ports.runtime.remove_cluster()
 
+    return (
+        Action(name="set-aside", run=set_aside, undo=put_back),
+        Action(name="make-cluster", run=make_cluster, undo=remove_cluster),
+    )
+
+
+def _building_actions(
+    plan: Plan, ports: Ports, manifest: Manifest, dumped: DumpedDatabase, names: SwapNames
+) -> tuple[Action, ...]:
+    source = ports.archive.backup_path(manifest.id)
+
     def roles(_: Facts) -> None:
         server = ports.runtime.server(Role.MAINTENANCE)
         existing = [role.name for role in server.database.roles()]
-        server.tools.apply_roles(source / "globals.sql", existing=existing, with_settings=bool(params["rebuild"]))
+        rebuild = bool(plan.params["rebuild"])
+        server.tools.apply_roles(source / "globals.sql", existing=existing, with_settings=rebuild)
 
     def build_beside(_: Facts) -> None:
         server = ports.runtime.server(Role.MAINTENANCE)
@@ -305,27 +243,29 @@ def restore_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     def verify(_: Facts) -> Facts:
         return {"verdict": _verify_beside(ports, manifest, dumped, names.beside)}
 
+    return (
+        Action(name="roles", run=roles),
+        Action(name="build-beside", run=build_beside, undo=drop_beside),
+        Action(name="verify", run=verify),
+    )
+
+
+def _swapping_actions(ports: Ports, dumped: DumpedDatabase, names: SwapNames) -> tuple[Action, ...]:
     def swap(_: Facts) -> None:
         ports.runtime.server(Role.MAINTENANCE).database.swap_databases(names)
 
     def remember(_: Facts) -> None:
         record_identity(ports)
 
-    actions = {
-        "set-aside": Action(name="set-aside", run=set_aside, undo=put_back),
-        "make-cluster": Action(name="make-cluster", run=make_cluster, undo=remove_cluster),
-        "roles": Action(name="roles", run=roles),
-        "build-beside": Action(name="build-beside", run=build_beside, undo=drop_beside),
-        "verify": Action(name="verify", run=verify),
-        "swap": Action(
+    return (
+        Action(
             name="swap",
             run=swap,
             undo=lambda _: unswap(ports, names),
             known=lambda facts: _known_before_swap(ports, dumped, names, facts),
         ),
-        "remember": Action(name="remember", run=remember),
-    }
-    return tuple(actions[step.name] for step in plan.steps)
+        Action(name="remember", run=remember),
+    )
 
 
 def unswap(ports: Ports, names: SwapNames) -> None:

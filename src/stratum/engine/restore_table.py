@@ -80,6 +80,7 @@ def restore_table(ports: Ports, target: Target, table: tuple[str, str]) -> Outco
 
 
 def table_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's steps do: all of it beside the live table, which is not touched."""
     params = plan.params
     manifest = find_manifest(str(params["backup_id"]), ports)
     dumped = find_database(manifest, str(params["database"]))
@@ -128,6 +129,7 @@ def put_in_place(ports: Ports, table: tuple[str, str], schema: str, database: st
     if not server.table_exists(live, (schema, table[1])):
         raise StratumError("schema-missing", database=live, schema=schema, table=".".join(table))
     dependents = server.table_dependents(live, table)
+    found = listed(dependents, most=10)
     now = ports.clock.now()
     plan_id = new_plan_id(now)
     plan = Plan(
@@ -147,9 +149,9 @@ def put_in_place(ports: Ports, table: tuple[str, str], schema: str, database: st
         },
         guards=(
             GuardResult(name="nothing-depends-on-it", holds=not dependents,
-                        statement=listed(dependents, most=10) or "nothing refers to the live table",
+                        statement=found or "nothing refers to the live table",
                         code="table-in-use",
-                        details={"table": ".".join(table), "schema": schema, "dependents": listed(dependents, most=10)}),
+                        details={"table": ".".join(table), "schema": schema, "dependents": found}),
         ),
         confirmations=1,
     )  # fmt: skip
@@ -157,6 +159,7 @@ def put_in_place(ports: Ports, table: tuple[str, str], schema: str, database: st
 
 
 def place_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's step does: one transaction, so there is no half of it to take back."""
     params = plan.params
     statements = params["completing"]
     placement = TablePlacement(

@@ -37,6 +37,7 @@ def run_command(ports: Ports, command: str) -> Outcome:
 
 
 def command_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's steps do. What the command itself committed cannot be taken back here."""
     command = str(plan.params["command"])
 
     def run(_: Facts) -> None:

@@ -73,6 +73,7 @@ _CUT = {"code": "cut", "message": "the process that ran this plan was killed"}
 
 
 def describe_unfinished(progress: PlanProgress) -> str:
+    """A cut plan in a few words, for `status` and the checklist."""
     last = progress.begun[-1] if progress.begun else "its first step"
     return f"{progress.plan.verb} {progress.plan.id} was cut at {last}"
 
@@ -126,20 +127,20 @@ def _take_back(
         try:
             if action.undo is not None:
                 action.undo(facts)
-        except Exception as error:
-            _strand(prepared.plan, action.name, ports, because, _translate(error, prepared.plan))
+        except Exception as error:  # noqa: BLE001 - a way back that fails, however it does, has to be reported
+            raise _stranded(prepared.plan, action.name, because, _translate(error, prepared.plan)) from None
         _journal(ports, prepared.plan, JournalKind.STEP_UNDONE, step=action.name)
 
 
-def _strand(plan: Plan, step: str, ports: Ports, because: StratumError | None, undoing: StratumError) -> None:
+def _stranded(plan: Plan, step: str, because: StratumError | None, undoing: StratumError) -> StratumError:
     """Both the work and its way back failed: both are reported, and the plan stays open for the next run."""
-    raise StratumError(
+    return StratumError(
         "plan-stranded",
         step=step,
         verb=plan.verb,
         error=because.message if because else _CUT["message"],
         undo_error=undoing.message,
-    ) from None
+    )
 
 
 def _translate(error: BaseException, plan: Plan) -> StratumError:

@@ -45,6 +45,7 @@ def refuse_look_alike(ports: Ports) -> Sighting:
 
 
 def look_alike_error(sighting: Sighting, ports: Ports) -> StratumError:
+    """The refusal for this look-alike, with the backups that can bring the recorded cluster back."""
     recorded, observed = sighting.recorded, sighting.observed
     manifests = ports.archive.manifests()
     newest = f"{manifests[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if manifests else "never"

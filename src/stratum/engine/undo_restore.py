@@ -79,6 +79,7 @@ def undo_restore(ports: Ports, database: str | None) -> Outcome:
 
 
 def undo_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's steps do: a swap of names, which is its own way back."""
     params = plan.params
     names = SwapNames(live=str(params["database"]), beside=str(params["beside"]), kept=str(params["kept"]))
 

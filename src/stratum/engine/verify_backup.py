@@ -36,6 +36,7 @@ def verify_backup(manifest: Manifest, ports: Ports) -> Proof:
 
 
 def verification_checks(manifest: Manifest, ports: Ports) -> tuple[Check, ...]:
+    """The checks, without recording a proof; stops after the stored files when these are not whole."""
     path = ports.archive.backup_path(manifest.id)
     files = check_stored_files(manifest, path, ports)
     if files.verdict is not Verdict.PROVEN:

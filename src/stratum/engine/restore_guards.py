@@ -1,0 +1,100 @@
+"""What has to hold before a restore: the right cluster and version, room, and nothing that holds the name."""
+
+from __future__ import annotations
+
+from stratum.core.backup import DumpedDatabase, Manifest
+from stratum.core.guard import GuardResult
+from stratum.core.identity import Likeness
+from stratum.core.proof import listed
+from stratum.engine.take_dump import space_guard
+from stratum.engine.tripwire import observe_sighting
+from stratum.ports import Ports, Role
+
+
+def restore_guards(
+    ports: Ports, manifest: Manifest, dumped: DumpedDatabase, *, into: str | None, rebuild: bool
+) -> tuple[GuardResult, ...]:
+    """Every condition of this restore, looked at now; reads only.
+
+    `into` names the new database of a restore that replaces nothing; with `rebuild` there is no cluster to
+    ask anything of.
+    """
+    size = dumped.facts.size_bytes
+    space = space_guard(what="the restored database", needed=int(size * 1.1), free=ports.runtime.free_bytes(),
+                        where="the data directory")  # fmt: skip
+    guards = [
+        _lineage_guard(ports, manifest, into=into is not None),
+        _version_guard(ports, manifest),
+        space,
+    ]
+    if not rebuild:
+        guards.append(_foreign_guard(ports, into=into is not None))
+        guards.append(_obstacle_guard(ports, dumped.facts.properties.name, into=into is not None))
+        if into is not None:
+            guards.append(_name_guard(ports, into))
+    return tuple(guards)
+
+
+def _lineage_guard(ports: Ports, manifest: Manifest, *, into: bool) -> GuardResult:
+    lineage = ports.archive.lineage()
+    own = manifest.cluster.system_identifier in lineage
+    return GuardResult(
+        name="right-cluster",
+        holds=own or into,
+        statement=f"the backup is of cluster {manifest.cluster.system_identifier}",
+        code="wrong-cluster",
+        details={
+            "backup": manifest.id,
+            "backup_cluster": manifest.cluster.system_identifier,
+            "lineage": ", ".join(lineage) or "none recorded",
+        },
+    )
+
+
+def _version_guard(ports: Ports, manifest: Manifest) -> GuardResult:
+    server = ports.runtime.observe().major or int(ports.runtime.tools_version().split(".")[0])
+    return GuardResult(
+        name="right-version",
+        holds=server >= manifest.cluster.major,
+        statement=f"the backup is of PostgreSQL {manifest.cluster.major}, the server is {server}",
+        code="wrong-version",
+        details={
+            "backup": manifest.id,
+            "backup_major": str(manifest.cluster.major),
+            "server_major": str(server),
+        },
+    )
+
+
+def _foreign_guard(ports: Ports, *, into: bool) -> GuardResult:
+    """A stranger's cluster is not a place to restore into; an older, emptied or new one of ours is."""
+    sighting = observe_sighting(ports)
+    observed = sighting.observed.system_identifier if sighting.observed else "none"
+    return GuardResult(
+        name="not-foreign",
+        holds=into or sighting.likeness is not Likeness.FOREIGN,
+        statement=f"the running cluster is {observed} ({sighting.likeness})",
+        code="wrong-cluster",
+        details={
+            "backup": "the target",
+            "backup_cluster": "this stack's",
+            "lineage": f"the running one is {observed}",
+        },
+    )
+
+
+def _obstacle_guard(ports: Ports, database: str, *, into: bool) -> GuardResult:
+    obstacles = () if into else ports.runtime.server(Role.MAINTENANCE).database.swap_obstacles(database)
+    return GuardResult(
+        name="can-be-swapped",
+        holds=not obstacles,
+        statement=listed(obstacles) or "nothing holds the database's name",
+        code="swap-obstacle",
+        details={"database": database, "obstacles": listed(obstacles)},
+    )
+
+
+def _name_guard(ports: Ports, into: str) -> GuardResult:
+    taken = into in ports.runtime.server(Role.MAINTENANCE).database.database_oids()
+    return GuardResult(name="name-free", holds=not taken, statement=f"{into} is {'taken' if taken else 'free'}",
+                       code="name-taken", details={"database": into})  # fmt: skip
