@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -27,13 +28,14 @@ SUPERUSER = "postgres"
 _START_SECONDS, _STOP_SECONDS = 300.0, 300.0
 _SOCKET_PATH_LIMIT = 90
 
+# Paths are relative to the data directory, where the server works, so that a stack can be moved or copied.
 _CONFIGURATION = """
 # Written by Stratum; change settings with ALTER SYSTEM, which wins over this file.
 listen_addresses = '127.0.0.1'
-unix_socket_directories = '{sockets}'
+unix_socket_directories = '../run'
 password_encryption = 'scram-sha-256'
 logging_collector = on
-log_directory = '{logs}'
+log_directory = '../logs'
 log_filename = 'postgresql-%a.log'
 log_truncate_on_rotation = on
 log_rotation_age = 1d
@@ -66,6 +68,8 @@ class EmbeddedSettings:
     database: str
     passwords: dict[str, Secret]
     """By role name: postgres, the owner, stratum_backup and stratum_replication."""
+    programs: Path | None = None
+    """The directory of the PostgreSQL programs to use; None looks for one."""
 
 
 class EmbeddedPostgresql:
@@ -81,7 +85,7 @@ class EmbeddedPostgresql:
     @property
     def _installation(self) -> Installation:
         if self._found is None:
-            self._found = find_installation(self._run_as)
+            self._found = find_installation(self._run_as, programs=self._settings.programs)
         return self._found
 
     def tools_version(self) -> str:
@@ -153,9 +157,12 @@ class EmbeddedPostgresql:
             return state
         self._refuse_newer(state.major)
         self._end_orphan()
-        port = self._settings.port if port_is_free(self._settings.port) else free_port()
+        wanted = self._settings.port
+        port = wanted if port_is_free(wanted) else free_port()
         self._pg_ctl_start(self._data, port)
-        return self.observe()
+        started = self.observe()
+        taken = "" if port == wanted else f"; port {wanted} is taken by another program, so not on it"
+        return dataclasses.replace(started, detail=f"{started.detail}{taken}")
 
     def stop(self) -> None:
         """Stop the server the clean way: a checkpoint, and every session ended. Stopping a stopped one is no error."""
@@ -271,9 +278,8 @@ class EmbeddedPostgresql:
             run_tool(argv, timeout_seconds=_START_SECONDS, env=tool_environment(), run_as=self._run_as)
         finally:
             passfile.unlink()
-        sockets = self._directory / "run" if self._host() != "127.0.0.1" else ""
         with (data / "postgresql.conf").open("a", encoding="utf-8") as stream:
-            stream.write(_CONFIGURATION.format(sockets=sockets, logs=self._directory / "logs"))
+            stream.write(_CONFIGURATION)
         (data / "pg_hba.conf").write_text(_HOST_BASED_AUTHENTICATION, encoding="utf-8")
 
     @contextmanager

@@ -114,5 +114,12 @@ def _done(outcome: Outcome) -> str:
         return f"in place; the table it replaced is kept in schema {params['kept_schema']}"
     if outcome.plan.verb == "restore" and not params["swap"]:
         return f"restored into {params['beside']}: {facts.get('verdict')}; the live database was not touched"
+    if params.get("rebuild"):
+        kept = (
+            f"; what was left of the old data directory is kept as kept/{params['aside']}"
+            if facts.get("set_aside")
+            else ""
+        )
+        return f"done: {outcome.plan.headline}\na new cluster was made{kept}"
     back = f"what it replaced is kept as {params['kept']}; `stratum restore --undo` swaps back"
     return f"done: {outcome.plan.headline}\n{back}"
