@@ -20,10 +20,13 @@ _UNPRIVILEGED = ("stratum", "nobody")
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_dumpall", "pg_restore", "psql")
 
 
-def find_installation(run_as: RunAs | None) -> Installation:
-    """The PostgreSQL to use, with programs the server's account can run. Raises `no-postgresql`."""
+def find_installation(run_as: RunAs | None, *, programs: Path | None = None) -> Installation:
+    """The PostgreSQL to use, with programs the server's account can run. Raises `no-postgresql`.
+
+    With `programs`, the one in that directory or none.
+    """
     looked: list[str] = []
-    for bin_dir in _candidates():
+    for bin_dir in _candidates() if programs is None else (programs,):
         looked.append(str(bin_dir))
         if not all((bin_dir / name).exists() for name in _NEEDED):
             continue
