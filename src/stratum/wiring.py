@@ -54,7 +54,7 @@ def embedded_settings(settings: Settings) -> EmbeddedSettings:
     return EmbeddedSettings(
         directory=settings.database_directory,
         stack_directory=settings.directory,
-        port=int(settings.value("POSTGRES_PORT")),
+        port=settings.port(),
         owner=owner,
         database=settings.value("POSTGRES_DB"),
         passwords={

@@ -16,7 +16,7 @@ from stratum.adapters import durable
 from stratum.adapters.failure_domain import observe_failure_domain
 from stratum.adapters.records import parse, to_json
 from stratum.adapters.restore_by_hand import render_restore_by_hand
-from stratum.core.backup import FileFacts, Manifest
+from stratum.core.backup import CHECKSUMS, FileFacts, Manifest, render_checksums
 from stratum.core.errors import StratumError
 from stratum.core.identity import Identity
 from stratum.core.proof import Proof
@@ -118,22 +118,20 @@ class DirectoryArchive:
         return self._path / "dumps" / f"{_plain_name(backup_id)}{_PARTIAL}"
 
     def measure(self, directory: Path) -> tuple[FileFacts, ...]:
-        """Size and SHA-256 of every file below `directory`, except the two that hold these facts."""
-        own = {"manifest.json", "SHA256SUMS"}
+        """Size and SHA-256 of every file below `directory`, except the manifest that holds these facts."""
         files = sorted(path for path in directory.rglob("*") if path.is_file())
         with durable.archive_errors(self._path):
             return tuple(
                 FileFacts(path=str(p.relative_to(directory)), bytes=p.stat().st_size, sha256=_sha256(p))
                 for p in files
-                if str(p.relative_to(directory)) not in own
+                if str(p.relative_to(directory)) != "manifest.json"
             )
 
     def publish(self, manifest: Manifest) -> None:
         """Make a backup visible: checksums, everything fsynced, the manifest last, then the final name."""
         aside = self.partial_path(manifest.id)
         with durable.archive_errors(self._path):
-            sums = "".join(f"{file.sha256}  {file.path}\n" for file in manifest.files)
-            durable.write_file(aside / "SHA256SUMS", sums)
+            durable.write_file(aside / CHECKSUMS, render_checksums(manifest.files))
             durable.sync_tree(aside)
             durable.write_file(aside / "manifest.json", _readable_again(manifest) + "\n")
             aside.rename(self._path / "dumps" / manifest.id)
@@ -256,7 +254,8 @@ class DirectoryArchive:
 def read_lines(folder: Path) -> Iterator[str]:
     """Whole JSON lines of all files in order; a line torn by a crash is not JSON and is passed over."""
     for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else []:
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        # Not splitlines: JSON leaves U+2028 and U+0085 as they are, and a name may hold one.
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             if line and is_json(line):
                 yield line
 

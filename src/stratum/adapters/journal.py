@@ -68,8 +68,9 @@ class FileLock:
         except BlockingIOError:
             raise _locked(os.pread(handle, 4096, 0)) from None
         holder = {"who": self._who, "since": self._clock.now().isoformat(timespec="seconds"), "why": why}
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(holder).encode(), 0)
+        with durable.archive_errors(self._path):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(holder).encode(), 0)
 
 
 def _locked(beside: bytes) -> StratumError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +46,11 @@ def opened(stack: Path, *, as_json: bool, dry_run: bool = False, confirm: list[s
 
 @contextmanager
 def reported(*, as_json: bool) -> Iterator[None]:
-    """Print a StratumError in its three parts and exit with its code."""
+    """Print an error in its three parts and exit with its code.
+
+    A fault of our own becomes the `unexpected` error and no traceback; STRATUM_TRACEBACK=1 in the environment
+    prints that on stderr first.
+    """
     from stratum.cli.render import print_error
 
     try:
@@ -56,6 +62,13 @@ def reported(*, as_json: bool) -> Iterator[None]:
         signal_name = str(interrupt) or "Ctrl-C"
         print_error(StratumError("interrupted", verb="the command", signal=signal_name), as_json=as_json)
         raise typer.Exit(ExitCode.FAILED) from interrupt
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except Exception as fault:
+        if os.environ.get("STRATUM_TRACEBACK"):
+            traceback.print_exc()
+        print_error(StratumError("unexpected", problem=f"{type(fault).__name__}: {fault}"), as_json=as_json)
+        raise typer.Exit(ExitCode.FAILED) from fault
 
 
 def carry_out(ports: Ports, *, why: str, dry_run: bool, verb: Callable[[], Outcome]) -> Outcome:
@@ -80,6 +93,7 @@ def show_outcome(outcome: Outcome, *, as_json: bool, done: str) -> None:
 
 
 def show_record(record: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """What was found: one JSON object for a program, or text for a person."""
     from stratum.cli.render import print_json
 
     print_json(record) if as_json else print(text)
@@ -97,5 +111,6 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def fail(code: ExitCode) -> NoReturn:
+    """Leave with this exit code after everything was printed."""
     sys.stdout.flush()
     raise typer.Exit(code)

@@ -17,6 +17,10 @@ DIGEST_ALGORITHM = "sum64-hashtextextended-v1"
 loss; it is not meant to resist someone who forges rows on purpose."""
 
 
+CHECKSUMS = "SHA256SUMS"
+"""The file beside a backup's files that lets `sha256sum --check` read them without Stratum."""
+
+
 class BackupKind(StrEnum):
     """How a backup was taken, and so what it can be restored to."""
 
@@ -181,6 +185,11 @@ class FileFacts:
     path: str
     bytes: int
     sha256: str
+
+
+def render_checksums(files: tuple[FileFacts, ...]) -> str:
+    """SHA256SUMS of a backup, as `sha256sum --check` reads it."""
+    return "".join(f"{file.sha256}  {file.path}\n" for file in files)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -166,6 +166,6 @@ FAILED = (
         exit=ExitCode.FAILED,
         message="a fault in Stratum itself: {problem}",
         data="the plan's steps were taken back where they had begun; `stratum status` says how things stand",
-        next="report it with the lines above",
+        next="run it again with STRATUM_TRACEBACK=1 in the environment, and report it with what that prints",
     ),
 )

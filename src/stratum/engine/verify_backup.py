@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from stratum.core.backup import DumpedDatabase, FileFacts, Manifest
+from stratum.core.backup import CHECKSUMS, DumpedDatabase, FileFacts, Manifest, render_checksums
 from stratum.core.errors import StratumError
 from stratum.core.proof import Check, Method, Proof, Verdict, listed, overall
 from stratum.engine.run_plan import new_plan_id
@@ -49,17 +50,22 @@ def verification_checks(manifest: Manifest, ports: Ports) -> tuple[Check, ...]:
 
 
 def check_stored_files(manifest: Manifest, path: Path, ports: Ports) -> Check:
-    """Every file the manifest names is there with its size and SHA-256, and no other file is."""
-    wanted = {file.path: file for file in manifest.files}
+    """Every file the manifest names is there with its size and SHA-256, its checksum file too, and no other is."""
+    wanted = {file.path: file for file in (*manifest.files, _checksum_file(manifest))}
     found = {file.path: file for file in ports.archive.measure(path)}
     wrong = [
         _describe(name, wanted.get(name), found.get(name))
         for name in wanted.keys() | found.keys()
         if wanted.get(name) != found.get(name)
     ]
-    if wrong or not wanted:
+    if wrong or not manifest.files:
         return Check(name="stored-files", verdict=Verdict.FAILED, reason=listed(wrong) or "the backup has no files")
     return Check(name="stored-files", verdict=Verdict.PROVEN, reason=f"{len(wanted)} files, SHA-256 equal")
+
+
+def _checksum_file(manifest: Manifest) -> FileFacts:
+    content = render_checksums(manifest.files).encode()
+    return FileFacts(path=CHECKSUMS, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def _describe(name: str, wanted: FileFacts | None, found: FileFacts | None) -> str:
