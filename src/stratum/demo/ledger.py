@@ -44,7 +44,7 @@ class Invariant:
 def create_ledger(dsn: str, *, accounts: int = DEFAULT_ACCOUNTS, rows: int = DEFAULT_ROWS) -> None:
     """Create and fill the ledger in one transaction; the same sizes always give the same rows.
 
-    `rows` counts transfers. Needs the rights of a plain database owner and a database without a ledger; when
+    `rows` counts transfers. Needs the rights of a plain owner of a UTF-8 database without a ledger; when
     either is missing, raises psycopg's error and leaves the database as it was. Sets IntervalStyle, a comment
     and a grant on the database itself.
     """

@@ -5,7 +5,8 @@ CREATE SCHEMA "Größe & ""Co""";
 
 CREATE TYPE public.transfer_kind AS ENUM ('payment', 'refund', 'fee', 'correction');
 CREATE DOMAIN public.money_amount AS numeric(20, 2) CONSTRAINT money_amount_is_positive CHECK (VALUE > 0);
-CREATE DOMAIN public.account_code AS text CONSTRAINT account_code_is_well_formed CHECK (VALUE ~ '^LB[0-9]{8}$');
+CREATE DOMAIN public.account_code AS text
+    CONSTRAINT account_code_is_well_formed CHECK (VALUE ~ '^LB[0-9]{8}$');
 
 -- The ledger proper ---------------------------------------------------------------------------------------
 
@@ -52,7 +53,8 @@ CREATE INDEX transfers_not_payments ON public.transfers (kind) WHERE kind <> 'pa
 CREATE FUNCTION public.number_the_receipt() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE public.receipt_counter SET last_receipt = last_receipt + 1 RETURNING last_receipt INTO STRICT NEW.receipt;
+    UPDATE public.receipt_counter SET last_receipt = last_receipt + 1
+    RETURNING last_receipt INTO STRICT NEW.receipt;
     RETURN NEW;
 END
 $$;
@@ -149,7 +151,8 @@ CREATE TABLE "Größe & ""Co"""."O'Brien's ""Büro"" — 帳簿 100%" (
     "UPPER" text,
     "with $dollar$" text
 );
-CREATE INDEX "an index, with ""everything"" & ünïcode" ON "Größe & ""Co"""."O'Brien's ""Büro"" — 帳簿 100%" ("UPPER");
+CREATE INDEX "an index, with ""everything"" & ünïcode"
+    ON "Größe & ""Co"""."O'Brien's ""Büro"" — 帳簿 100%" ("UPPER");
 
 DO $$
 BEGIN
@@ -168,7 +171,8 @@ $$;
 
 COMMENT ON TABLE public.transfers IS 'Each transfer moves money; none makes any.';
 COMMENT ON COLUMN public.transfers.key IS E'Chosen by the client before it writes.\nIt''s "unique" — always.';
-COMMENT ON TABLE "Größe & ""Co"""."O'Brien's ""Büro"" — 帳簿 100%" IS 'A name that breaks what quotes carelessly';
+COMMENT ON TABLE "Größe & ""Co"""."O'Brien's ""Büro"" — 帳簿 100%"
+    IS 'A name that breaks what quotes carelessly';
 COMMENT ON FUNCTION public.number_the_receipt() IS 'Receipts without gaps';
 
 GRANT SELECT ON public.accounts_overview TO PUBLIC;
@@ -197,8 +201,9 @@ CREATE FUNCTION public.seal_of(sealed regclass) RETURNS text LANGUAGE plpgsql ST
 DECLARE seal text;
 BEGIN
     EXECUTE format(
-        'SELECT encode(sha256(convert_to(coalesce(string_agg(t::text, chr(10) ORDER BY t::text COLLATE "C"), %L), '
-        '%L)), %L) FROM %s t', '', 'UTF8', 'hex', sealed) INTO seal;
+        'SELECT encode(sha256(convert_to('
+        'coalesce(string_agg(t::text, chr(10) ORDER BY t::text COLLATE "C"), %L), %L)), %L) '
+        'FROM %s t', '', 'UTF8', 'hex', sealed) INTO seal;
     RETURN seal;
 END
 $$;
@@ -211,7 +216,8 @@ CREATE VIEW public.objects AS
         FROM pg_catalog.pg_class c JOIN own ON own.oid = c.relnamespace
     ), object (kind, name) AS (
         SELECT CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
-                            WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'index' END, qualified
+                            WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'index' END,
+               qualified
         FROM relation WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I')
         UNION ALL
         SELECT 'unlogged table', qualified FROM relation WHERE relpersistence = 'u' AND relkind = 'r'
@@ -219,14 +225,17 @@ CREATE VIEW public.objects AS
         SELECT 'partition', format('%s %s', qualified, pg_catalog.pg_get_expr(relpartbound, oid))
         FROM relation WHERE relispartition AND relkind = 'r'
         UNION ALL
-        SELECT 'column', format('%s.%I %s%s%s', r.qualified, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
-                                CASE a.attidentity WHEN '' THEN '' ELSE ' identity ' || a.attidentity::text END,
-                                CASE a.attgenerated WHEN '' THEN '' ELSE ' generated ' || a.attgenerated::text END)
+        SELECT 'column',
+               format('%s.%I %s%s%s', r.qualified, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+                      CASE a.attidentity WHEN '' THEN '' ELSE ' identity ' || a.attidentity::text END,
+                      CASE a.attgenerated WHEN '' THEN '' ELSE ' generated ' || a.attgenerated::text END)
         FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
         WHERE r.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
         UNION ALL
-        SELECT 'constraint', format('%s %I %s', coalesce(r.qualified, c.contypid::regtype::text), c.conname, c.contype)
-        FROM pg_catalog.pg_constraint c JOIN own ON own.oid = c.connamespace LEFT JOIN relation r ON r.oid = c.conrelid
+        SELECT 'constraint',
+               format('%s %I %s', coalesce(r.qualified, c.contypid::regtype::text), c.conname, c.contype)
+        FROM pg_catalog.pg_constraint c JOIN own ON own.oid = c.connamespace
+        LEFT JOIN relation r ON r.oid = c.conrelid
         WHERE c.convalidated AND c.contype IN ('p', 'u', 'f', 'c', 'x')
         UNION ALL
         SELECT 'trigger', format('%s %I %s', r.qualified, t.tgname, t.tgenabled)
@@ -240,7 +249,8 @@ CREATE VIEW public.objects AS
         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
         UNION ALL
         SELECT 'enum', t.oid::regtype::text || ' ' || string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)
-        FROM pg_catalog.pg_type t JOIN own ON own.oid = t.typnamespace JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid
+        FROM pg_catalog.pg_type t JOIN own ON own.oid = t.typnamespace
+        JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid
         GROUP BY t.oid
         UNION ALL
         SELECT 'domain', t.oid::regtype::text
@@ -252,9 +262,11 @@ CREATE VIEW public.objects AS
         FROM relation r CROSS JOIN LATERAL pg_catalog.aclexplode(r.relacl) g
         LEFT JOIN pg_catalog.pg_roles role ON role.oid = g.grantee WHERE g.grantee <> r.relowner
         UNION ALL
-        SELECT 'grant', format('%s.%I %s to %s', r.qualified, a.attname, g.privilege_type, coalesce(role.rolname, 'PUBLIC'))
+        SELECT 'grant', format('%s.%I %s to %s', r.qualified, a.attname, g.privilege_type,
+                               coalesce(role.rolname, 'PUBLIC'))
         FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
-        CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) g LEFT JOIN pg_catalog.pg_roles role ON role.oid = g.grantee
+        CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) g
+        LEFT JOIN pg_catalog.pg_roles role ON role.oid = g.grantee
         UNION ALL
         SELECT 'comment', format('%s %s %s', d.objoid::regclass, d.objsubid, d.description)
         FROM pg_catalog.pg_description d JOIN relation r ON r.oid = d.objoid
