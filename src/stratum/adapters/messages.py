@@ -7,6 +7,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+from stratum.core.answers import SpokenError, SpokenLine
+from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
 
 _CATALOGUES = Path(__file__).parent.parent / "locale"
@@ -28,15 +30,26 @@ def say(template: str, details: dict[str, str] | None = None) -> str:
     return _translations(observe_languages()).gettext(template).format_map(details or {})
 
 
-def error_record(error: StratumError) -> dict[str, object]:
-    """The error as every interface shows it: code, the three sentences in the reader's language, details."""
-    return {
-        "code": error.code,
-        "message": say(error.kind.message, error.details),
-        "data": say(error.kind.data, error.details),
-        "next": say(error.kind.next, error.details),
-        "details": error.details,
-    }
+def speak_error(error: StratumError) -> SpokenError:
+    """The error as every interface shows it, in the reader's language."""
+    return SpokenError(
+        code=error.code,
+        message=say(error.kind.message, error.details),
+        data=say(error.kind.data, error.details),
+        next=say(error.kind.next, error.details),
+        details=error.details,
+    )
+
+
+def speak_line(line: Line) -> SpokenLine:
+    """One line of the checklist as every interface shows it, in the reader's language."""
+    return SpokenLine(
+        name=line.name,
+        state=line.state,
+        statement=say(line.template, line.details),
+        fix=None if line.state is LineState.HOLDS else say(line.kind.fix, line.details),
+        mendable=line.kind.mendable,
+    )
 
 
 @cache

@@ -27,7 +27,10 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """The anti-panic checklist; exits 0 only when every line holds."""
-    from stratum.cli.render import line_record, render_line
+    from stratum.adapters.messages import speak_line
+    from stratum.adapters.records import to_dict
+    from stratum.cli.render import render_line
+    from stratum.core.answers import ChecklistAnswer
     from stratum.core.checklist import all_hold
     from stratum.engine.check import mend, run_check
 
@@ -35,8 +38,8 @@ def check(
         if fix:
             mend(ports)
         lines = run_check(ports)
-        record = {"format": 1, "all_hold": all_hold(lines), "lines": [line_record(line) for line in lines]}
-        show_record(record, "\n".join(render_line(line) for line in lines), as_json=as_json)
+        answer = ChecklistAnswer(all_hold=all_hold(lines), lines=tuple(speak_line(line) for line in lines))
+        show_record(to_dict(answer), "\n".join(render_line(line) for line in lines), as_json=as_json)
         if not all_hold(lines):
             fail(ExitCode.AT_RISK)
 

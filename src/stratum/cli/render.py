@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
-from stratum.adapters.messages import error_record, say
+from stratum.adapters.messages import say, speak_error
+from stratum.core.answers import ErrorAnswer
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
 from stratum.core.plan import Effect, Plan
@@ -32,13 +34,13 @@ def print_json(value: dict[str, Any]) -> None:
 
 def print_error(error: StratumError, *, as_json: bool) -> None:
     """The three parts, on stderr; with --json as one object on stdout."""
-    record = error_record(error)
+    spoken = speak_error(error)
     if as_json:
-        print_json({"format": 1, "error": record})
+        print_json(asdict(ErrorAnswer(error=spoken)))
         return
-    print(f"error[{error.code}]: {record['message']}", file=sys.stderr)
-    print(f"data:  {record['data']}", file=sys.stderr)
-    print(f"next:  {record['next']}", file=sys.stderr)
+    print(f"error[{spoken.code}]: {spoken.message}", file=sys.stderr)
+    print(f"data:  {spoken.data}", file=sys.stderr)
+    print(f"next:  {spoken.next}", file=sys.stderr)
 
 
 def render_plan(plan: Plan) -> str:
@@ -63,17 +65,6 @@ def render_line(line: Line) -> str:
     if line.state in {LineState.RED, LineState.UNKNOWN}:
         text += f"\n{'':>10}{say('fix')}: {say(line.kind.fix, line.details)}"
     return text
-
-
-def line_record(line: Line) -> dict[str, Any]:
-    """One line of the checklist as `--json` shows it, in the reader's language."""
-    return {
-        "name": line.name,
-        "state": line.state.value,
-        "statement": say(line.template, line.details),
-        "fix": None if line.state is LineState.HOLDS else say(line.kind.fix, line.details),
-        "mendable": line.kind.mendable,
-    }
 
 
 class PlainProgress:

@@ -82,10 +82,10 @@ def show_outcome(outcome: Outcome, *, as_json: bool, done: str) -> None:
     """The plan of a dry run, or what was done."""
     from stratum.adapters.records import to_dict
     from stratum.cli.render import print_json, render_plan
+    from stratum.core.answers import OutcomeAnswer
 
     if as_json:
-        end = outcome.end.value if outcome.end else None
-        print_json({"format": 1, "plan": to_dict(outcome.plan), "end": end, "facts": outcome.facts})
+        print_json(to_dict(OutcomeAnswer(plan=outcome.plan, end=outcome.end, facts=outcome.facts)))
     elif outcome.end is None:
         print(render_plan(outcome.plan))
     else:

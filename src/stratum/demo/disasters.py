@@ -20,6 +20,8 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disaster:
+    """One way to lose data: told first, then done for real to the demo's own stack."""
+
     name: str
     told: str
     """What happens, in one sentence for the reader."""

@@ -71,6 +71,7 @@ class _Notebook:
 
 
 def dump_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
+    """What the plan's steps do. Until `publish` no backup is visible, and undoing throws the dump away."""
     notebook = _Notebook()
     backup_id = plan.id
 
@@ -188,6 +189,7 @@ def file_name(database: str) -> str:
 
 
 def clock_guard(ports: Ports) -> GuardResult:
+    """Holds unless the newest backup is from the future: with such a clock, newest would mean nothing."""
     now, manifests = ports.clock.now(), ports.archive.manifests()
     newest = manifests[-1] if manifests else None
     behind = newest is not None and (newest.taken_at - now).total_seconds() > _CLOCK_TOLERANCE_SECONDS
@@ -212,6 +214,7 @@ def _space_guard(ports: Ports) -> GuardResult:
 
 
 def space_guard(*, what: str, needed: int, free: int, where: str) -> GuardResult:
+    """Holds when `free` bytes are enough for the `needed` ones; `where` names the disk in the refusal."""
     return GuardResult(
         name="disk-space",
         holds=free >= needed,
