@@ -11,6 +11,10 @@ from stratum.core.stack import Secret
 BACKUP_ROLE = "stratum_backup"
 REPLICATION_ROLE = "stratum_replication"
 
+OWNER_RIGHTS = "LOGIN"
+BACKUP_RIGHTS = "LOGIN BYPASSRLS IN ROLE pg_read_all_data"
+REPLICATION_RIGHTS = "LOGIN REPLICATION"
+
 
 def create_roles_and_databases(
     endpoint: Endpoint, *, owner: str, database: str | None, passwords: dict[str, Secret]
@@ -25,10 +29,10 @@ def create_roles_and_databases(
     with psycopg.connect(
         endpoint.conninfo("postgres"), password=endpoint.password.reveal, autocommit=True
     ) as connection:
-        _create_role(connection, owner, "LOGIN", passwords[owner])
-        _create_role(connection, BACKUP_ROLE, "LOGIN BYPASSRLS IN ROLE pg_read_all_data", passwords[BACKUP_ROLE])
+        _create_role(connection, owner, OWNER_RIGHTS, passwords[owner])
+        _create_role(connection, BACKUP_ROLE, BACKUP_RIGHTS, passwords[BACKUP_ROLE])
         connection.execute(sql.SQL("ALTER ROLE {} SET lo_compat_privileges = on").format(sql.Identifier(BACKUP_ROLE)))
-        _create_role(connection, REPLICATION_ROLE, "LOGIN REPLICATION", passwords[REPLICATION_ROLE])
+        _create_role(connection, REPLICATION_ROLE, REPLICATION_RIGHTS, passwords[REPLICATION_ROLE])
         if database is not None:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
