@@ -15,7 +15,7 @@ from stratum.adapters.cluster_roles import create_roles_and_databases
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.postgresql_installation import find_installation, observe_run_as
 from stratum.adapters.postgresql_tools import Installation, PostgresqlTools
-from stratum.adapters.postmaster import end_orphans, free_port, port_is_free, read_postmaster
+from stratum.adapters.postmaster import end_orphans, end_servers_in, free_port, port_is_free, read_postmaster
 from stratum.adapters.process import run_tool, tool_environment
 from stratum.adapters.psycopg_database import PsycopgDatabase
 from stratum.adapters.scratch_server import ScratchServers
@@ -79,6 +79,7 @@ class EmbeddedPostgresql:
         self._settings = settings
         self._directory = settings.directory
         self._data = settings.directory / "data"
+        self._new, self._removing = settings.directory / "data.new", settings.directory / "data.removing"
         self._run_as = observe_run_as()
         self._found: Installation | None = None
 
@@ -92,7 +93,7 @@ class EmbeddedPostgresql:
         return self._installation.version()
 
     def observe(self) -> ServerState:
-        if not self._data.is_dir() or not any(self._data.iterdir()):
+        if not _has_entries(self._data):
             return ServerState(state=RunState.ABSENT, detail=f"there is no data directory at {self._data}")
         try:
             major = int((self._data / "PG_VERSION").read_text(encoding="ascii"))
@@ -123,14 +124,12 @@ class EmbeddedPostgresql:
     def create_cluster(self, *, bootstrap_role: str | None, application_database: bool) -> None:
         """Make a new cluster with its roles; it appears under its name only when it is complete."""
         self._end_orphan()
-        new = self._directory / "data.new"
+        new = self._new
         for folder in (self._directory, *(self._directory / name for name in ("logs", "run", "scratch"))):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._give(folder)
         self._directory.chmod(0o700)
-        if read_postmaster(new) is not None:
-            self._pg_ctl_stop(new)
-        shutil.rmtree(new, ignore_errors=True)
+        self._end_and_delete(new)
         superuser = bootstrap_role or SUPERUSER
         self._initdb(new, superuser)
         with self._started(new, port=free_port()) as port:
@@ -173,7 +172,9 @@ class EmbeddedPostgresql:
         """Move what is left of the data directory to kept/; says whether there was anything."""
         self.stop()
         self._end_orphan()
-        if not self._data.exists() or not any(self._data.iterdir()):
+        # A server whose files were damaged beneath it goes on serving, and would go on from the kept directory.
+        end_servers_in(self._data)
+        if not _has_entries(self._data):
             return False
         kept = self._directory / "kept"
         kept.mkdir(mode=0o700, exist_ok=True)
@@ -188,11 +189,14 @@ class EmbeddedPostgresql:
             kept.rename(self._data)
 
     def remove_cluster(self) -> None:
-        """Delete the data directory, for good."""
+        """Delete the data directory, for good. It is renamed first: cut anywhere, it is there whole or it is gone."""
         self.stop()
         self._end_orphan()
+        end_servers_in(self._data)
         if self._data.exists():
-            shutil.rmtree(self._data)
+            self._end_and_delete(self._removing)
+            self._data.rename(self._removing)
+        self._end_and_delete(self._removing)
 
     def kept_clusters(self) -> tuple[str, ...]:
         kept = self._directory / "kept"
@@ -210,7 +214,12 @@ class EmbeddedPostgresql:
             yield _bound(self._installation, endpoint)
 
     def sweep_scratch(self) -> int:
-        return self._scratch_servers().sweep()
+        """Remove what a killed process left: throwaway servers, a half-made cluster, a half-deleted one."""
+        leftovers = [path for path in (self._new, self._removing) if path.exists()]
+        for leftover in leftovers:
+            self._end_and_delete(leftover)
+        (self._directory / "run" / "initial-password").unlink(missing_ok=True)
+        return len(leftovers) + self._scratch_servers().sweep()
 
     def free_bytes(self) -> int:
         path = self._directory
@@ -331,8 +340,13 @@ class EmbeddedPostgresql:
         if major is not None and major > tools:
             raise StratumError("server-newer-than-tools", server_major=major, tools_major=tools)
 
+    def _end_and_delete(self, data: Path) -> None:
+        end_servers_in(data)
+        if data.exists():
+            shutil.rmtree(data)
+
     def _end_orphan(self) -> None:
-        end_orphans(self._data, self._directory / "data.new")
+        end_orphans(self._data, self._new, self._removing)
 
     def _give(self, path: Path) -> None:
         if self._run_as is not None:
@@ -341,3 +355,11 @@ class EmbeddedPostgresql:
 
 def _bound(installation: Installation, endpoint: Endpoint) -> Server:
     return Server(database=PsycopgDatabase(endpoint), tools=PostgresqlTools(installation, endpoint))
+
+
+def _has_entries(folder: Path) -> bool:
+    """Whether a directory is there and holds anything; one that is being deleted at this moment may be gone."""
+    try:
+        return any(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
