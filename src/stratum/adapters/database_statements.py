@@ -8,6 +8,15 @@ from psycopg import sql
 
 from stratum.core.backup import DatabaseProperties, SettingFacts
 
+_LISTS_OF_NAMES = {
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+}
+
 
 def create_statement(name: str, properties: DatabaseProperties, version: int) -> sql.Composed:
     """An empty database as `properties` describe it; `version` is the server's number, e.g. 170010.
@@ -58,10 +67,37 @@ def set_schema(schema: str, table: str, into: str) -> sql.Composed:
     return sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(sql.Identifier(schema, table), sql.Identifier(into))
 
 
-def keep_setting(database: str, setting: SettingFacts) -> sql.Composed:
-    """Make the session's value of a setting the database's own, for one role or for everyone."""
-    parts = {"database": sql.Identifier(database), "name": sql.Identifier(*setting.name.split("."))}
+def setting_statement(database: str, setting: SettingFacts) -> sql.Composed:
+    """One setting of a database, for one role or for everyone, from the text that pg_db_role_setting holds.
+
+    A list whose members are names is stored with the quotes its members need, and has to be given member by
+    member; every other value is one literal. (pg_dump does the same: variable_is_guc_list_quote in its dumputils.c)
+    """
+    members = split_names(setting.value) if setting.name in _LISTS_OF_NAMES else (setting.value,)
+    parts = {
+        "database": sql.Identifier(database),
+        "name": sql.Identifier(*setting.name.split(".")),
+        "value": sql.SQL(", ").join(sql.Literal(member) for member in members),
+    }
     if setting.role is None:
-        return sql.SQL("ALTER DATABASE {database} SET {name} FROM CURRENT").format(**parts)
+        return sql.SQL("ALTER DATABASE {database} SET {name} TO {value}").format(**parts)
     role = sql.Identifier(setting.role)
-    return sql.SQL("ALTER ROLE {role} IN DATABASE {database} SET {name} FROM CURRENT").format(role=role, **parts)
+    return sql.SQL("ALTER ROLE {role} IN DATABASE {database} SET {name} TO {value}").format(role=role, **parts)
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The members of a stored list of names: `"$user", "it""s", public` holds three."""
+    members, member, quoted = [], "", False
+    for character in text:
+        if character == '"':
+            quoted = not quoted
+        if character == "," and not quoted:
+            members.append(member)
+            member = ""
+        else:
+            member += character
+    return tuple(_unquoted(found.strip()) for found in (*members, member))
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -15,10 +15,10 @@ from psycopg.pq import Ping
 from stratum.adapters.database_facts import observe_database_facts
 from stratum.adapters.database_statements import (
     create_statement,
-    keep_setting,
     property_statements,
     rename,
     set_schema,
+    setting_statement,
 )
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.queries import query
@@ -122,11 +122,8 @@ class PsycopgDatabase:
         with self._connected("postgres") as connection, connection.transaction():
             for statement in property_statements(name, properties):
                 connection.execute(statement)
-        for setting in properties.settings:
-            with self._connected("postgres") as connection:
-                # Set for the session first and taken from there: the server then does all quoting of lists.
-                connection.execute("SELECT set_config(%s, %s, false)", (setting.name, setting.value))
-                connection.execute(keep_setting(name, setting))
+            for setting in properties.settings:
+                connection.execute(setting_statement(name, setting))
 
     def drop_database(self, name: str) -> None:
         """Remove a database for good. One that is gone already is no error."""
@@ -142,6 +139,8 @@ class PsycopgDatabase:
         """
         oids = self.database_oids()
         if names.beside not in oids:
+            if names.live in oids:
+                self.allow_connections(names.live, allowed=True)
             return
         present = [name for name in (names.live, names.beside) if name in oids]
         with self._connected(_maintenance(*present)) as connection:
@@ -153,11 +152,12 @@ class PsycopgDatabase:
                     if names.live in oids:
                         connection.execute(rename(names.live, names.kept))
                     connection.execute(rename(names.beside, names.live))
+                    # In the same transaction: killed at any moment, the live database is never left closed.
+                    _allow(connection, names.live, allowed=True)
             except BaseException:
                 for name in set(present) & dict(self._rows(connection, "databases")).keys():
                     _allow(connection, name, allowed=True)
                 raise
-            _allow(connection, names.live, allowed=True)
 
     def allow_connections(self, database: str, *, allowed: bool) -> None:
         with self._connected(_maintenance(database)) as connection:
@@ -295,12 +295,18 @@ class PsycopgDatabase:
         return self._rows(connection, name, **values)[0][0]
 
     def _has_rows(self, database: str) -> bool:
-        with self._connected(database) as connection:
-            for schema, table in self._rows(connection, "tables_largest_first"):
-                probe = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(sql.Identifier(schema, table))
-                row = connection.execute(probe).fetchone()
-                if row is not None and row[0]:
-                    return True
+        """A database or table that cannot be read is damaged, which is another thing than emptied."""
+        try:
+            with self._connected(database) as connection:
+                for schema, table in self._rows(connection, "tables_largest_first"):
+                    probe = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(sql.Identifier(schema, table))
+                    row = connection.execute(probe).fetchone()
+                    if row is not None and row[0]:
+                        return True
+        except StratumError as error:
+            if error.code not in {"query-failed", "unreachable-server"}:
+                raise
+            return True
         return False
 
     def _drain(self, connection: Connection, databases: list[str]) -> None:
