@@ -292,6 +292,9 @@ class Action:
     undo: Callable[[Facts], None] | None = None
     known: Callable[[Facts], Sequence[str]] | None = None
     """For a step that asks: what to show the person before they answer."""
+    took_effect: Callable[[Facts], bool] | None = None
+    """For the step a plan is finished from: whether it has happened. Once it has, nothing is taken back: what was
+    written since would go with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -139,8 +139,10 @@ class DirectoryArchive:
             self._write_restore_by_hand()
 
     def discard_partial(self, backup_id: str) -> None:
+        """Throw away what is not whole; RESTORE.md is written anew, in case a crash came between it and a backup."""
         with durable.archive_errors(self._path):
             durable.remove_tree(self.partial_path(backup_id))
+            self._write_restore_by_hand()
 
     def remove_backup(self, backup_id: str) -> None:
         """Remove one backup for good. Removing what is gone already is no error: a resumed plan asks twice."""

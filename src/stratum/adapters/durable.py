@@ -62,13 +62,14 @@ def sync_tree(path: Path) -> None:
 
 def remove_tree(path: Path) -> None:
     """Remove a directory so that a crash half-way cannot leave something that looks whole: rename first."""
-    if not path.exists():
-        return
     going = path.with_name(f"{path.name}.removing")
-    if not going.exists():
+    if path.exists():
+        if going.exists():
+            shutil.rmtree(going)
         path.rename(going)
         sync_directory(path.parent)
-    shutil.rmtree(going)
+    if going.exists():
+        shutil.rmtree(going)
 
 
 @contextmanager

@@ -41,13 +41,26 @@ def end_orphans(*directories: Path) -> None:
     Such a server is recognised by its working directory, which the kernel shows as deleted, so no other
     server of this machine can be meant.
     """
-    gone = {f"{directory} (deleted)" for directory in directories}
+    _end_servers_that_work_in({f"{directory} (deleted)" for directory in directories})
+
+
+def end_servers_in(directory: Path) -> None:
+    """End servers that work in a directory about to be moved or deleted; they cannot flush, and need not."""
+    _end_servers_that_work_in({str(directory.resolve())})
+
+
+def _end_servers_that_work_in(directories: set[str]) -> None:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if str((entry / "cwd").readlink()) in gone:
+            if str((entry / "cwd").readlink()) in directories and _is_a_server(entry):
                 _end_process(int(entry.name))
         except OSError:
             continue
+
+
+def _is_a_server(process: Path) -> bool:
+    """A person's shell may stand in the directory too: it is left alone."""
+    return (process / "comm").read_text(encoding="utf-8", errors="replace").strip() in {"postgres", "postmaster"}
 
 
 def _works_in(pid: int, data: Path) -> bool:

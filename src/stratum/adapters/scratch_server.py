@@ -85,6 +85,9 @@ class ScratchServers:
             shutil.rmtree(home)
             home.with_suffix(".lock").unlink(missing_ok=True)
             swept += 1
+        for lock in self.directory.glob("*.lock"):
+            if not lock.with_suffix("").exists() and not _is_owned(lock.with_suffix("")):
+                lock.unlink(missing_ok=True)
         return swept
 
     def _initialise(self, home: Path, sockets: Path, password: Secret, bootstrap_role: str) -> None:

@@ -159,7 +159,14 @@ FAILED = (
         exit=ExitCode.AT_RISK,
         message="step {step} of {verb} failed ({error}), and so did its way back ({undo_error})",
         data="nothing was deleted; what each step had made is still there, and the journal names it",
-        next="mend the cause, then run `stratum status`: it finishes or undoes the plan",
+        next="mend the cause, then run `stratum up`: it finishes or undoes the plan first",
+    ),
+    ErrorKind(
+        code="plan-unfinished",
+        exit=ExitCode.FAILED,
+        message="{verb} had taken effect when its step {step} failed: {error}",
+        data="what it put in place stays in place, and what it replaced is kept; nothing was deleted",
+        next="mend the cause, then run `stratum up`: it finishes the plan first",
     ),
     ErrorKind(
         code="unexpected",

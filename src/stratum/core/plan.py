@@ -59,7 +59,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     """What the reader should know and no step says."""
     forward_from: str | None = None
-    """After a crash: once this step has begun to take effect the plan is finished, before it is undone."""
+    """After a crash: once this step has taken effect the plan is finished, before it is undone."""
     confirmations: int = 0
     """How many times the stack's name has to be typed before the first asking step."""
 

@@ -38,6 +38,7 @@ def bring_up(ports: Ports) -> Outcome:
         steps=(*making, _START, _RECOGNISE),
         params={"make": state.state is RunState.ABSENT, "was_running": state.state is RunState.RUNNING},
         notes=(state.detail,),
+        forward_from="start",
     )
     return ports.run(Prepared(plan=plan, actions=up_actions(plan, ports)), ports)
 
@@ -46,7 +47,7 @@ _MAKE = Step(
     name="make-cluster",
     summary="make a new PostgreSQL cluster with its roles and an empty application database",
     effect=Effect.ADDS,
-    way_back="the new, empty cluster is removed",
+    way_back="a half-made cluster is removed; a whole one stays, for somebody may have written to it since",
 )
 _START = Step(name="start", summary="start PostgreSQL and wait until it answers", way_back="it is stopped again")
 _RECOGNISE = Step(name="recognise", summary="compare the cluster with the recorded one, and record it")
@@ -56,12 +57,12 @@ def up_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     """What the plan's steps do. Undone, they leave a cluster that was there before as it was."""
 
     def make(_: Facts) -> None:
-        ports.runtime.create_cluster(bootstrap_role=None, application_database=True)
+        if ports.runtime.observe().state is RunState.ABSENT:
+            ports.runtime.create_cluster(bootstrap_role=None, application_database=True)
 
     def unmake(_: Facts) -> None:
-        """Only what this plan made, and only while no identity was recorded for it."""
-        if ports.archive.recorded_identity() is None:
-            ports.runtime.remove_cluster()
+        """What was not finished is swept; a finished cluster is not ours to delete any more."""
+        ports.runtime.sweep_scratch()
 
     def start(_: Facts) -> Facts:
         state = ports.runtime.start()

@@ -13,7 +13,7 @@ from stratum.engine.run_drill import find_manifest, run_drill
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.take_dump import take_dump
 from stratum.engine.tripwire import refuse_look_alike
-from stratum.ports import Action, Outcome, Ports, Prepared
+from stratum.ports import Action, Outcome, Ports, Prepared, RunState
 
 _FRESH = timedelta(days=1)
 _STEPS = (
@@ -62,7 +62,13 @@ def destroy_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     def known(facts: Facts) -> tuple[str, ...]:
         return (f"the final backup {facts['final_backup']} is proven and stays in the archive",)
 
-    return (Action(name="final-backup", run=final_backup), Action(name="delete", run=delete, known=known))
+    def is_deleted(_: Facts) -> bool:
+        return ports.runtime.observe().state is RunState.ABSENT
+
+    return (
+        Action(name="final-backup", run=final_backup),
+        Action(name="delete", run=delete, known=known, took_effect=is_deleted),
+    )
 
 
 def _proven_guard(ports: Ports) -> GuardResult:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stratum.core.errors import StratumError
 from stratum.core.plan import unfinished_plans
 from stratum.engine.accept_identity import accept_actions
 from stratum.engine.bring_up import up_actions
 from stratum.engine.destroy import destroy_actions
 from stratum.engine.prune import prune_actions
-from stratum.engine.restore import restore_actions
+from stratum.engine.restore_steps import restore_actions
 from stratum.engine.restore_table import place_actions, table_actions
 from stratum.engine.run_command import command_actions
 from stratum.engine.run_drill import drill_actions
@@ -37,9 +38,25 @@ ACTIONS: dict[str, ActionsOf] = {
 def finish_plans(ports: Ports) -> tuple[str, ...]:
     """Finish or take back what a crash cut short; every verb that changes anything begins with this."""
     ports.runtime.sweep_scratch()
-    if unfinished_plans(ports.journal.entries()) and ports.runtime.observe().state is RunState.STOPPED:
+    if not unfinished_plans(ports.journal.entries()):
+        return ()
+    return (*_start(ports), *finish_unfinished(ports, ACTIONS))
+
+
+def _start(ports: Ports) -> tuple[str, ...]:
+    """A stopped server is needed to see how far a plan came. One that will not start is as good as none.
+
+    Raising here would keep `restore`, which is the cure, from ever running.
+    """
+    if ports.runtime.observe().state is not RunState.STOPPED:
+        return ()
+    try:
         ports.runtime.start()
-    return finish_unfinished(ports, ACTIONS)
+    except StratumError as error:
+        if error.code != "server-start-failed":
+            raise
+        return (f"the database does not start, so what was cut short in it goes with it: {error.message}",)
+    return ()
 
 
 def under_lock(ports: Ports, *, why: str, verb: Callable[[], Outcome]) -> Outcome:

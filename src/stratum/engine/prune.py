@@ -66,7 +66,12 @@ def prune_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         def run(_: Facts) -> None:
             ports.archive.remove_backup(backup_id)
 
-        return Action(name=f"remove-{backup_id}", run=run)
+        def tidy(_: Facts) -> None:
+            """A removal that began is finished: the backup is not listed any more, and half of it is no use."""
+            if all(manifest.id != backup_id for manifest in ports.archive.manifests()):
+                ports.archive.remove_backup(backup_id)
+
+        return Action(name=f"remove-{backup_id}", run=run, undo=tidy)
 
     def drop(name: str) -> Action:
         def run(_: Facts) -> None:

@@ -7,17 +7,16 @@ from datetime import datetime
 
 from stratum.core.backup import DumpedDatabase, Manifest
 from stratum.core.errors import StratumError
-from stratum.core.plan import Effect, Facts, Plan, Step
-from stratum.core.proof import Verdict, compare_facts, listed, overall
-from stratum.core.recovery import choose_backup, difference, older_proven
+from stratum.core.plan import Effect, Plan, Step
+from stratum.core.proof import Verdict, listed
+from stratum.core.recovery import choose_backup, older_proven
 from stratum.core.sizes import render_age
 from stratum.engine.restore_guards import restore_guards
+from stratum.engine.restore_steps import find_database, restore_actions
 from stratum.engine.run_drill import find_manifest
 from stratum.engine.run_plan import new_plan_id, short
-from stratum.engine.show_difference import render_difference
-from stratum.engine.tripwire import record_identity
 from stratum.engine.verify_backup import verify_backup
-from stratum.ports import Action, Outcome, Ports, Prepared, Role, RunState, SwapNames
+from stratum.ports import Outcome, Ports, Prepared, Role, RunState
 
 _NAME_LIMIT_BYTES = 63
 
@@ -41,7 +40,6 @@ def restore(ports: Ports, target: Target) -> Outcome:
     `backup-damaged`, `wrong-cluster`, `wrong-version`, `disk-too-small`, `swap-obstacle`, `name-taken`,
     `restore-not-proven`, `swap-blocked`; the live database is untouched after any of them.
     """
-    ports.runtime.sweep_scratch()
     manifest, passed_over = choose_whole_backup(ports, target)
     dumped = find_database(manifest, target.database or ports.stack.databases[0])
     rebuild = not _is_serving(ports)
@@ -77,14 +75,6 @@ def choose_whole_backup(ports: Ports, target: Target) -> tuple[Manifest, tuple[s
                 older=older.id if older else "(there is none)",
             )
         passed_over.append(f"backup {manifest.id} is damaged and was passed over: {findings}")
-
-
-def find_database(manifest: Manifest, name: str) -> DumpedDatabase:
-    """One database of a backup by its name. Raises `unknown-database`."""
-    for database in manifest.databases:
-        if database.facts.properties.name == name:
-            return database
-    raise StratumError("unknown-database", backup=manifest.id, database=name)
 
 
 def _is_serving(ports: Ports) -> bool:
@@ -136,7 +126,7 @@ def _plan(
         },
         guards=restore_guards(ports, manifest, dumped, into=target.into, rebuild=rebuild),
         notes=(*passed_over, *_notes(ports, live, rebuild=rebuild, into=target.into)),
-        forward_from=None if target.into else "swap",
+        forward_from="verify" if target.into else "swap",
         confirmations=0 if target.into else 1,
     )
 
@@ -153,7 +143,7 @@ def _steps(*, rebuild: bool, into: bool) -> tuple[Step, ...]:
         Step(name="set-aside", summary="keep what is left of the data directory under another name",
              effect=Effect.SETS_ASIDE, way_back="it is put back"),
         Step(name="make-cluster", summary="make a new cluster with this stack's roles", effect=Effect.ADDS,
-             way_back="the new cluster is removed"),
+             way_back="the new cluster is removed, or set aside when it cannot be looked into"),
     )  # fmt: skip
     building = (
         Step(name="roles", summary="create roles the backup knows and this cluster does not", effect=Effect.ADDS,
@@ -179,128 +169,6 @@ def _notes(ports: Ports, live: str, *, rebuild: bool, into: str | None) -> tuple
     notes = [f"does not follow the rename: {name}" for name in left]
     window = render_age(ports.stack.restore.undo_window)
     return (*notes, f"the database it replaces is kept for {window}; `stratum restore --undo` swaps back")
-
-
-def restore_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
-    """What the plan's steps do. Until the swap they add beside, or set aside what is put back."""
-    params = plan.params
-    manifest = find_manifest(str(params["backup_id"]), ports)
-    dumped = find_database(manifest, str(params["database"]))
-    names = SwapNames(live=str(params["database"]), beside=str(params["beside"]), kept=str(params["kept"]))
-    actions = (
-        *_rebuilding_actions(plan, ports, manifest),
-        *_building_actions(plan, ports, manifest, dumped, names),
-        *_swapping_actions(ports, dumped, names),
-    )
-    planned = {step.name for step in plan.steps}
-    return tuple(action for action in actions if action.name in planned)
-
-
-def _rebuilding_actions(plan: Plan, ports: Ports, manifest: Manifest) -> tuple[Action, ...]:
-    aside = str(plan.params["aside"])
-
-    def set_aside(_: Facts) -> Facts:
-        return {"set_aside": ports.runtime.set_cluster_aside(aside)}
-
-    def put_back(_: Facts) -> None:
-        ports.runtime.put_cluster_back(aside)
-
-    def make_cluster(_: Facts) -> None:
-        ports.runtime.create_cluster(bootstrap_role=manifest.bootstrap_role, application_database=False)
-        ports.runtime.start()
-
-    def remove_cluster(_: Facts) -> None:
-        ports.runtime.remove_cluster()
-
-    return (
-        Action(name="set-aside", run=set_aside, undo=put_back),
-        Action(name="make-cluster", run=make_cluster, undo=remove_cluster),
-    )
-
-
-def _building_actions(
-    plan: Plan, ports: Ports, manifest: Manifest, dumped: DumpedDatabase, names: SwapNames
-) -> tuple[Action, ...]:
-    source = ports.archive.backup_path(manifest.id)
-
-    def roles(_: Facts) -> None:
-        server = ports.runtime.server(Role.MAINTENANCE)
-        existing = [role.name for role in server.database.roles()]
-        rebuild = bool(plan.params["rebuild"])
-        server.tools.apply_roles(source / "globals.sql", existing=existing, with_settings=rebuild)
-
-    def build_beside(_: Facts) -> None:
-        server = ports.runtime.server(Role.MAINTENANCE)
-        server.database.create_database(names.beside, dumped.facts.properties)
-        ports.progress.say(f"restoring {names.live} beside, as {names.beside}")
-        server.tools.restore(names.beside, source / dumped.path)
-        server.database.apply_properties(names.beside, dumped.facts.properties)
-
-    def drop_beside(_: Facts) -> None:
-        if ports.runtime.observe().state is RunState.RUNNING:
-            ports.runtime.server(Role.MAINTENANCE).database.drop_database(names.beside)
-
-    def verify(_: Facts) -> Facts:
-        return {"verdict": _verify_beside(ports, manifest, dumped, names.beside)}
-
-    return (
-        Action(name="roles", run=roles),
-        Action(name="build-beside", run=build_beside, undo=drop_beside),
-        Action(name="verify", run=verify),
-    )
-
-
-def _swapping_actions(ports: Ports, dumped: DumpedDatabase, names: SwapNames) -> tuple[Action, ...]:
-    def swap(_: Facts) -> None:
-        ports.runtime.server(Role.MAINTENANCE).database.swap_databases(names)
-
-    def remember(_: Facts) -> None:
-        record_identity(ports)
-
-    return (
-        Action(
-            name="swap",
-            run=swap,
-            undo=lambda _: unswap(ports, names),
-            known=lambda facts: _known_before_swap(ports, dumped, names, facts),
-        ),
-        Action(name="remember", run=remember),
-    )
-
-
-def unswap(ports: Ports, names: SwapNames) -> None:
-    """Take a swap back, if it happened; either way the live database accepts connections again."""
-    database = ports.runtime.server(Role.MAINTENANCE).database
-    oids = database.database_oids()
-    if names.beside not in oids and names.kept in oids:
-        database.swap_databases(SwapNames(live=names.live, beside=names.kept, kept=names.beside))
-    elif names.live in oids:
-        database.allow_connections(names.live, allowed=True)
-
-
-def _verify_beside(ports: Ports, manifest: Manifest, dumped: DumpedDatabase, beside: str) -> str:
-    database = ports.runtime.server(Role.MAINTENANCE).database
-    restored = database.observe_facts(beside, manifest.digest_mode)
-    checks = compare_facts(expected=dumped.facts, restored=restored)
-    failed = [f"{check.name}: {check.reason}" for check in checks if check.verdict is Verdict.FAILED]
-    if failed:
-        older = older_proven(ports.archive.manifests(), ports.archive.proofs(), than=manifest)
-        raise StratumError(
-            "restore-not-proven",
-            backup=manifest.id,
-            findings=listed(failed),
-            older=older.id if older else "(there is none)",
-        )
-    return overall(checks).value
-
-
-def _known_before_swap(ports: Ports, dumped: DumpedDatabase, names: SwapNames, facts: Facts) -> tuple[str, ...]:
-    database = ports.runtime.server(Role.MAINTENANCE).database
-    verdict = f"what came back: {facts['verdict']}, {dumped.facts.rows} rows"
-    if names.live not in database.database_oids():
-        return (verdict, f"there is no live {names.live}: nothing is replaced")
-    live = database.observe_facts(names.live, dumped.facts.digest_mode)
-    return (verdict, *render_difference(difference(live=live, backup=dumped.facts)))
 
 
 def _nothing(ports: Ports, target: Target) -> StratumError:

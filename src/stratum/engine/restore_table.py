@@ -7,8 +7,8 @@ from stratum.core.errors import StratumError
 from stratum.core.guard import GuardResult
 from stratum.core.plan import Effect, Facts, Plan, PlanEnd, Step, observe_progress
 from stratum.core.proof import listed
-from stratum.engine.restore import Target, choose_whole_backup, find_database
-from stratum.engine.run_drill import find_manifest
+from stratum.engine.restore import Target, choose_whole_backup
+from stratum.engine.restore_steps import choose_lazily, find_database
 from stratum.engine.run_plan import new_plan_id, short
 from stratum.engine.take_dump import space_guard
 from stratum.engine.tripwire import refuse_look_alike
@@ -75,6 +75,7 @@ def restore_table(ports: Ports, target: Target, table: tuple[str, str]) -> Outco
         guards=(space_guard(what="the restored table", needed=2 * sum(t.bytes for t in dumped.facts.tables),
                             free=ports.runtime.free_bytes(), where="the data directory"),),
         notes=passed_over,
+        forward_from="tidy",
     )  # fmt: skip
     return ports.run(Prepared(plan=plan, actions=table_actions(plan, ports)), ports)
 
@@ -82,12 +83,12 @@ def restore_table(ports: Ports, target: Target, table: tuple[str, str]) -> Outco
 def table_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     """What the plan's steps do: all of it beside the live table, which is not touched."""
     params = plan.params
-    manifest = find_manifest(str(params["backup_id"]), ports)
-    dumped = find_database(manifest, str(params["database"]))
+    chosen = choose_lazily(plan, ports)
     table = (str(params["table_schema"]), str(params["table"]))
     live, beside, schema = (str(params[name]) for name in ("database", "beside", "schema"))
 
-    def build_beside(_: Facts) -> Facts:
+    def build_beside(_: Facts) -> None:
+        manifest, dumped = chosen()
         server = ports.runtime.server(Role.MAINTENANCE)
         server.database.create_database(beside, dumped.facts.properties)
         source = ports.archive.backup_path(manifest.id) / dumped.path
@@ -96,7 +97,6 @@ def table_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         server.tools.restore(beside, source, only=RestoreSelection(tables=family, data_only=True))
         server.database.move_tables(beside, family, into_schema=schema)
         _refuse_wrong_rows(ports, beside, schema, dumped, family)
-        return {}
 
     def drop_beside(_: Facts) -> None:
         ports.runtime.server(Role.MAINTENANCE).database.drop_database(beside)
@@ -104,11 +104,13 @@ def table_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     def copy_in(_: Facts) -> Facts:
         server = ports.runtime.server(Role.MAINTENANCE)
         server.tools.copy_schema(source_database=beside, target_database=live, schema=schema)
-        completing = _completing(ports, plan, manifest, dumped)
+        completing = _completing(ports, plan, *chosen())
         return {"schema": schema, "completing": list(completing)}
 
     def drop_schema(_: Facts) -> None:
-        ports.runtime.server(Role.MAINTENANCE).database.drop_schema(live, schema)
+        database = ports.runtime.server(Role.MAINTENANCE).database
+        if live in database.database_oids():
+            database.drop_schema(live, schema)
 
     return (
         Action(name="build-beside", run=build_beside, undo=drop_beside),
@@ -153,6 +155,7 @@ def put_in_place(ports: Ports, table: tuple[str, str], schema: str, database: st
                         code="table-in-use",
                         details={"table": ".".join(table), "schema": schema, "dependents": found}),
         ),
+        forward_from="place",
         confirmations=1,
     )  # fmt: skip
     return ports.run(Prepared(plan=plan, actions=place_actions(plan, ports)), ports)
@@ -169,14 +172,21 @@ def place_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         completing=tuple(statements) if isinstance(statements, list) else (),
     )
 
+    live = str(params["database"])
+
+    def is_placed(_: Facts) -> bool:
+        restored = (placement.from_schema, placement.table[1])
+        return not ports.runtime.server(Role.MAINTENANCE).database.table_exists(live, restored)
+
     def place(_: Facts) -> None:
-        ports.runtime.server(Role.MAINTENANCE).database.put_table_in_place(str(params["database"]), placement)
+        if not is_placed({}):
+            ports.runtime.server(Role.MAINTENANCE).database.put_table_in_place(live, placement)
 
     def known(_: Facts) -> tuple[str, ...]:
         kept = f"the live table is kept as {placement.kept_schema}.{placement.table[1]}"
         return (kept, *(f"then: {statement}" for statement in placement.completing))
 
-    return (Action(name="place", run=place, known=known),)
+    return (Action(name="place", run=place, known=known, took_effect=is_placed),)
 
 
 def _completing(ports: Ports, plan: Plan, manifest: Manifest, dumped: DumpedDatabase) -> tuple[str, ...]:

@@ -26,7 +26,6 @@ def run_drill(manifest: Manifest, ports: Ports) -> Outcome:
     The verdict is recorded in the archive whatever it is; `facts["proof_id"]` names it. Raises
     `disk-too-small` before anything is written.
     """
-    ports.runtime.sweep_scratch()
     now = ports.clock.now()
     size = sum(database.facts.size_bytes for database in manifest.databases)
     plan = Plan(

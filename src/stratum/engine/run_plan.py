@@ -9,7 +9,7 @@ from datetime import datetime
 from stratum.core.errors import StratumError
 from stratum.core.guard import failing
 from stratum.core.plan import Facts, JournalEntry, JournalKind, Plan, PlanEnd, PlanProgress, unfinished_plans
-from stratum.ports import Action, Outcome, Ports, Prepared
+from stratum.ports import Action, Outcome, Ports, Prepared, RunState
 
 ActionsOf = Callable[[Plan, Ports], tuple[Action, ...]]
 
@@ -36,8 +36,8 @@ def run_plan(prepared: Prepared, ports: Ports) -> Outcome:
     """Carry a plan out, to its end or back to where it began.
 
     The caller holds the lock. A failing step, a no, Ctrl-C and SIGTERM take back every step that had begun,
-    newest first. Raises what the step raised; `declined`; `interrupted`; or `plan-stranded` when a way back
-    failed too.
+    newest first. Raises what the step raised; `declined`; `interrupted`; `plan-stranded` when a way back
+    failed too; or `plan-unfinished` when the plan had taken effect, which the next command finishes.
     """
     refuse_failing_guards(prepared.plan)
     _journal(ports, prepared.plan, JournalKind.PLAN_STARTED)
@@ -51,22 +51,59 @@ def show_plan(prepared: Prepared, ports: Ports) -> Outcome:  # noqa: ARG001 - st
 
 
 def finish_unfinished(ports: Ports, actions_of: Mapping[str, ActionsOf]) -> tuple[str, ...]:
-    """Bring every plan that a crash cut to an end; says in one line each what was done.
+    """Bring every plan that a crash cut to an end, inner ones first; says in one line each what was done.
 
-    A plan whose `forward_from` step had begun was already agreed to and may have taken effect: it is
-    finished. Any other is taken back. The caller holds the lock.
+    A plan that is past the point from which it is finished was agreed to and has taken effect: it is finished.
+    Any other is taken back; one that cannot be finished is taken back where that loses nothing. The caller holds
+    the lock. Raises `plan-stranded` and `plan-unfinished`; the plan then stays open for the next command.
     """
     said = []
-    for progress in unfinished_plans(ports.journal.entries()):
-        prepared = Prepared(plan=progress.plan, actions=actions_of[progress.plan.verb](progress.plan, ports))
-        if progress.plan.forward_from in progress.begun:
-            _carry_on(prepared, ports, done=progress.done, facts=progress.facts, agreed=True)
-            said.append(f"{progress.plan.verb} {progress.plan.id} had been cut short; it is finished now")
+    for progress in reversed(unfinished_plans(ports.journal.entries())):
+        plan = progress.plan
+        prepared = Prepared(plan=plan, actions=actions_of[plan.verb](plan, ports))
+        if _goes_forward(prepared, progress, ports):
+            said.append(f"{plan.verb} {plan.id} had been cut short; {_finish(prepared, progress, ports)}")
         else:
             _take_back(prepared, ports, progress.begun, progress.facts)
-            _journal(ports, progress.plan, JournalKind.PLAN_ENDED, end=PlanEnd.COMPENSATED, error=_CUT)
-            said.append(f"{progress.plan.verb} {progress.plan.id} had been cut short; it was taken back")
+            _journal(ports, plan, JournalKind.PLAN_ENDED, end=PlanEnd.COMPENSATED, error=_CUT)
+            said.append(f"{plan.verb} {plan.id} had been cut short; it was taken back")
     return tuple(said)
+
+
+def _goes_forward(prepared: Prepared, progress: PlanProgress, ports: Ports) -> bool:
+    """Whether a cut plan is finished. A step that may have happened is asked; with no server left it is undone."""
+    last = _point_of_return(prepared)
+    if last is None or last.name not in progress.begun:
+        return False
+    if last.name in progress.done or last.took_effect is None:
+        return True
+    try:
+        return last.took_effect(progress.facts)
+    except StratumError as error:
+        if _is_for_want_of_a_server(error, ports):
+            return False
+        raise
+
+
+def _finish(prepared: Prepared, progress: PlanProgress, ports: Ports) -> str:
+    try:
+        _carry_on(prepared, ports, done=progress.done, facts=progress.facts, agreed=True)
+    except StratumError as error:
+        if error.code in _STAYS_OPEN:
+            raise
+        return f"it could not be finished ({error.message}) and was taken back"
+    return "it is finished now"
+
+
+_STAYS_OPEN = frozenset({"plan-stranded", "plan-unfinished", "interrupted"})
+
+
+def _point_of_return(prepared: Prepared) -> Action | None:
+    return next((a for a in prepared.actions if a.name == prepared.plan.forward_from), None)
+
+
+def _is_for_want_of_a_server(error: StratumError, ports: Ports) -> bool:
+    return error.code == "not-running" and ports.runtime.observe().state is not RunState.RUNNING
 
 
 _CUT = {"code": "cut", "message": "the process that ran this plan was killed"}
@@ -95,6 +132,8 @@ def _carry_on(
             _journal(ports, plan, JournalKind.STEP_DONE, step=action.name, facts=learned)
     except BaseException as error:
         raised = _translate(error, plan)
+        if _has_taken_effect(prepared, begun, facts):
+            raise _unfinished(plan, begun[-1], raised) from None
         _take_back(prepared, ports, tuple(begun), facts, because=raised)
         end = PlanEnd.DECLINED if raised.code == "declined" else PlanEnd.COMPENSATED
         _journal(ports, plan, JournalKind.PLAN_ENDED, end=end, error=raised.record())
@@ -103,6 +142,21 @@ def _carry_on(
         raise raised from None
     _journal(ports, plan, JournalKind.PLAN_ENDED, end=PlanEnd.DONE)
     return Outcome(plan=plan, end=PlanEnd.DONE, facts=facts)
+
+
+def _has_taken_effect(prepared: Prepared, begun: list[str], facts: Facts) -> bool:
+    """Whether a failing plan is past taking back; what cannot be asked now is left for the next command to ask."""
+    last = _point_of_return(prepared)
+    if last is None or last.name not in begun or last.took_effect is None:
+        return False
+    try:
+        return last.took_effect(facts)
+    except StratumError:
+        return True
+
+
+def _unfinished(plan: Plan, step: str, because: StratumError) -> StratumError:
+    return StratumError("plan-unfinished", step=step, verb=plan.verb, error=because.message)
 
 
 def _ask(prepared: Prepared, action: Action, ports: Ports, facts: Facts) -> None:
@@ -128,7 +182,10 @@ def _take_back(
             if action.undo is not None:
                 action.undo(facts)
         except Exception as error:  # noqa: BLE001 - a way back that fails, however it does, has to be reported
-            raise _stranded(prepared.plan, action.name, because, _translate(error, prepared.plan)) from None
+            undoing = _translate(error, prepared.plan)
+            if because is not None or not _is_for_want_of_a_server(undoing, ports):
+                raise _stranded(prepared.plan, action.name, because, undoing) from None
+            ports.progress.say(f"step {action.name} of {prepared.plan.verb} went with the cluster it was done in")
         _journal(ports, prepared.plan, JournalKind.STEP_UNDONE, step=action.name)
 
 

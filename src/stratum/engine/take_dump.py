@@ -33,7 +33,8 @@ _STEPS = (
     Step(name="dump", summary="dump every database in one snapshot each, counting and digesting its rows",
          effect=Effect.ADDS, way_back="the unfinished dump is thrown away"),
     Step(name="read-back", summary="read the whole dump back and compare it with the backup before it"),
-    Step(name="publish", summary="write checksums and, last of all, the manifest", effect=Effect.ADDS),
+    Step(name="publish", summary="write checksums and, last of all, the manifest", effect=Effect.ADDS,
+         way_back="a backup that is whole stays: it harms nothing"),
     Step(name="remember", summary="record the cluster's identity as of now"),
 )  # fmt: skip
 

@@ -66,6 +66,21 @@ def record_identity(ports: Ports) -> Identity:
     return identity
 
 
+def record_identity_of(ports: Ports, *, cluster: object) -> None:
+    """Record the running cluster if it is still the one with this system identifier, and no older copy of it.
+
+    For a step that may run long after the one it follows: a plan that a crash cut is finished by whatever
+    command comes next, and must not vouch for a look-alike that was put there in the meantime.
+    """
+    if ports.runtime.observe().state is RunState.RUNNING:
+        sighting = observe_sighting(ports)
+        observed = sighting.observed
+        if observed and observed.system_identifier == cluster and sighting.likeness is not Likeness.OLDER:
+            ports.archive.record_identity(observed)
+            return
+    ports.progress.say(f"cluster {cluster} does not stand here any more: the record is left as it is")
+
+
 def render_lsn(lsn: int) -> str:
     """As PostgreSQL writes it: two hexadecimal halves."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"

@@ -11,11 +11,11 @@ from stratum.core.guard import GuardResult
 from stratum.core.plan import Effect, Facts, Plan, PlanEnd, PlanProgress, Step, observe_progress
 from stratum.core.proof import listed
 from stratum.core.recovery import difference
-from stratum.engine.restore import find_database, unswap
+from stratum.engine.restore_steps import find_database, is_swapped, reopen
 from stratum.engine.run_drill import find_manifest
 from stratum.engine.run_plan import new_plan_id, short
 from stratum.engine.show_difference import render_difference
-from stratum.engine.tripwire import record_identity, refuse_look_alike
+from stratum.engine.tripwire import record_identity_of, refuse_look_alike
 from stratum.ports import Action, Outcome, Ports, Prepared, Role, SwapNames
 
 _STEPS = (
@@ -46,7 +46,7 @@ def observe_kept(ports: Ports) -> tuple[KeptDatabase, ...]:
 
 def undo_restore(ports: Ports, database: str | None) -> Outcome:
     """Put the replaced database back in place; raises `nothing-to-undo` when there is none."""
-    refuse_look_alike(ports)
+    sighting = refuse_look_alike(ports)
     name = database or ports.stack.databases[0]
     found = next((kept for kept in observe_kept(ports) if kept.live == name), None)
     if found is None:
@@ -66,6 +66,7 @@ def undo_restore(ports: Ports, database: str | None) -> Outcome:
             "beside": found.name,
             "kept": f"{name}__undone_{short(plan_id)}",
             "backup_id": found.backup_id,
+            "cluster": sighting.observed.system_identifier if sighting.observed else None,
         },
         guards=(
             GuardResult(name="can-be-swapped", holds=not obstacles, statement=listed(obstacles) or "free",
@@ -86,15 +87,16 @@ def undo_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     def swap(_: Facts) -> None:
         ports.runtime.server(Role.MAINTENANCE).database.swap_databases(names)
 
-    def remember(_: Facts) -> None:
-        record_identity(ports)
+    def remember(facts: Facts) -> None:
+        record_identity_of(ports, cluster=facts.get("cluster"))
 
     return (
         Action(
             name="swap",
             run=swap,
-            undo=lambda _: unswap(ports, names),
+            undo=lambda _: reopen(ports, names),
             known=lambda _: _written_since(plan, ports, names),
+            took_effect=lambda _: is_swapped(ports, names),
         ),
         Action(name="remember", run=remember),
     )
