@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
+from stratum.core.checklist import LINES
 from stratum.core.errors import StratumError
 from stratum.core.retention import RetentionPolicy
 from stratum.core.stack import BackupPolicy, Commands, DrillPolicy, RestorePolicy, Secret, Stack
@@ -20,6 +21,11 @@ ENV_FILE = ".env"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
 T = TypeVar("T")
+_LONGEST = timedelta(days=36500)
+_CHOICES = {
+    "[archive] failure_domain": ("same-disk", "other-disk", "other-host"),
+    "[check] accept": tuple(LINES),
+}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -175,7 +181,9 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text!r} is not a duration such as 90s, 15m, 72h, 14d or 2w")
-    return timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})
+    if len(found.group(1)) > 9 or (duration := timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})) > _LONGEST:
+        raise ValueError(f"{text!r} is not a duration of at most {_LONGEST.days} days")
+    return duration
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -183,7 +191,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StratumError("no-stack-here", directory=file.parent) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StratumError("malformed-settings", file=file, problem=error) from None
 
 
@@ -194,6 +202,9 @@ def _section(file: Path, name: str, kind: type[T], plain: object) -> T:
     _refuse_unknown(file, plain, known, prefix=f"[{name}] ")
     hints = get_type_hints(kind)
     values = {key: _value(file, f"[{name}] {key}", hints[key], value) for key, value in plain.items()}
+    for key, value in values.items():
+        if problem := _out_of_range(f"[{name}] {key}", value):
+            _invalid(file, f"[{name}] {key}", problem)
     missing = [f.name for f in known.values() if _is_required(f) and f.name not in values]
     if missing:
         _invalid(file, f"[{name}] {missing[0]}", "it must be set")
@@ -213,6 +224,8 @@ def _value(file: Path, where: str, hint: type[object], value: object) -> object:
             return TypeAdapter(hint).validate_python(tuple(value))
         if isinstance(value, bool):
             raise ValueError("true and false are not what this setting takes")
+        if isinstance(value, str) and hint in {int, float}:
+            raise ValueError(f"{value!r} is a text and not a number")
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
         _invalid(file, where, error.errors(include_url=False, include_input=False)[0]["msg"])
@@ -220,8 +233,29 @@ def _value(file: Path, where: str, hint: type[object], value: object) -> object:
         _invalid(file, where, str(error))
 
 
+def _out_of_range(setting: str, value: object) -> str | None:
+    """What is wrong with a value of the right type; None when it can be used."""
+    if setting in _CHOICES and value != "":
+        return _not_one_of(_CHOICES[setting], value)
+    if setting == "[backup] collapse_limit" and not (isinstance(value, int | float) and 0 <= value <= 1):
+        return f"{value} is not a share between 0 and 1"
+    if setting.startswith("[retention]") and not (isinstance(value, int) and 0 <= value <= _LONGEST.days):
+        return f"{value} is not between 0 and {_LONGEST.days}"
+    return None
+
+
+def _not_one_of(choices: tuple[str, ...], value: object) -> str | None:
+    given = value if isinstance(value, tuple) else (value,)
+    wrong = [str(one) for one in given if one not in choices]
+    if not wrong:
+        return None
+    near = difflib.get_close_matches(wrong[0], choices, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else f"; it may be {', '.join(choices)}"
+    return f"{wrong[0]!r} is not known{hint}"
+
+
 def _refuse_unknown(file: Path, given: dict[str, Any], known: dict[str, Any], *, prefix: str) -> None:
-    for key in given.keys() - known.keys():
+    for key in sorted(given.keys() - known.keys()):
         near = difflib.get_close_matches(key, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise StratumError("unknown-setting", file=file, setting=f"{prefix}{key}", hint=hint)
