@@ -12,10 +12,10 @@ from stratum.core.proof import Proof, newest_proven
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetentionPolicy:
-    """`[retention]` of stratum.toml. A backup stays when any rule keeps it."""
+    """Which backups stay: those that any of these rules keeps. `[retention]` of stratum.toml."""
 
     keep_days: int = 14
-    """Keep every backup younger than this many days (the seed's rule)."""
+    """Keep every backup younger than this many days."""
     keep_last: int = 3
     """Keep this many newest backups whatever their age."""
     daily: int = 0

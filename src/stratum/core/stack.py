@@ -23,7 +23,7 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackupPolicy:
-    """`[backup]` of stratum.toml."""
+    """How closely a dump looks at the data, and when it is not called a backup. `[backup]` of stratum.toml."""
 
     digest: DigestMode = DigestMode.FULL
     """How much of the content is digested: full, sampled or counts."""
@@ -33,7 +33,7 @@ class BackupPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrillPolicy:
-    """`[drill]` of stratum.toml."""
+    """What a drill asks beside its own comparisons. `[drill]` of stratum.toml."""
 
     smoke_sql: tuple[str, ...] = ()
     """Statements the restored database must answer with a first value that is neither false nor NULL."""
@@ -41,7 +41,7 @@ class DrillPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestorePolicy:
-    """`[restore]` of stratum.toml."""
+    """How a restore may be undone. `[restore]` of stratum.toml."""
 
     undo_window: timedelta = timedelta(hours=72)
     """How long what a restore replaced is kept."""
@@ -49,7 +49,7 @@ class RestorePolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commands:
-    """`[commands]` of stratum.toml: the application's own, whatever language it is in."""
+    """The application's own commands, each a list of words and run without a shell. `[commands]` of stratum.toml."""
 
     migrate: tuple[str, ...] = ()
     """Brings the schema up to date. Run with DATABASE_URL set."""

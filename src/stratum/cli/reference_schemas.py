@@ -1,0 +1,67 @@
+"""The JSON Schemas of what Stratum writes and prints, made from the records themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from stratum.adapters.records import json_schema
+from stratum.cli.attribute_docstrings import attribute_docstrings, one_line
+from stratum.core import answers, backup, checklist, guard, identity, plan, proof, protection
+from stratum.demo import story
+from stratum.engine import report_status
+
+SCHEMAS: dict[str, type[object]] = {
+    "checklist": answers.ChecklistAnswer,
+    "demo": story.DemoReport,
+    "error": answers.ErrorAnswer,
+    "journal-entry": plan.JournalEntry,
+    "manifest": backup.Manifest,
+    "outcome": answers.OutcomeAnswer,
+    "plan": plan.Plan,
+    "proof": proof.Proof,
+    "protection": protection.Protection,
+    "status": report_status.Status,
+}
+"""Each file of schemas/ and the record it describes."""
+
+_MODULES = (answers, backup, checklist, guard, identity, plan, proof, protection, story, report_status)
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def render_schema(name: str) -> str:
+    """One schema as its file holds it.
+
+    The format number is fixed and required. Other keys may be added within a format, so a reader passes over
+    those it does not know.
+    """
+    kind = SCHEMAS[name]
+    found = json_schema(kind)
+    for record, schema in _records(kind, found):
+        _describe(record, schema)
+    return json.dumps({"$schema": _DIALECT, **found}, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _records(kind: type[object], schema: dict[str, Any]) -> Iterator[tuple[type[object], dict[str, Any]]]:
+    """Each record in the schema with its part of it: the root, and those it refers to."""
+    yield kind, schema
+    for name, part in schema.get("$defs", {}).items():
+        yield next(getattr(module, name) for module in _MODULES if hasattr(module, name)), part
+
+
+def _describe(record: type[object], schema: dict[str, Any]) -> None:
+    schema["description"] = one_line(record.__doc__)
+    if issubclass(record, Enum):
+        return
+    properties: dict[str, dict[str, Any]] = schema["properties"]
+    for field, text in attribute_docstrings(record).items():
+        if field in properties:
+            properties[field]["description"] = text
+    for part in properties.values():
+        part.pop("title", None)
+    if "format" in properties:
+        number = properties["format"].pop("default")
+        properties["format"] |= {"const": number, "description": "The number of this format."}
+        schema["required"] = sorted({*schema.get("required", ()), "format"})
