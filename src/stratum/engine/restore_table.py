@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from stratum.core.backup import DumpedDatabase, Manifest, TableFacts
 from stratum.core.errors import StratumError
 from stratum.core.guard import GuardResult
@@ -26,21 +28,20 @@ _PLACE_STEPS = (
          effect=Effect.SETS_ASIDE, way_back="one transaction: it happens as a whole or not at all", asks=True),
 )  # fmt: skip
 
+_PART = r'"(?:[^"]|"")+"|[^".]+'
+_TABLE = re.compile(rf"(?:({_PART})\.)?({_PART})")
+
 
 def parse_table(text: str) -> tuple[str, str]:
     """`schema.table`, or `table` in public; a quoted part may hold dots, as PostgreSQL writes it."""
-    parts: list[str] = [""]
-    quoted = False
-    for character in text:
-        if character == '"':
-            quoted = not quoted
-        elif character == "." and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += character
-    if len(parts) > 2 or not all(parts):
+    found = _TABLE.fullmatch(text)
+    if found is None:
         raise StratumError("invalid-argument", argument="--table", problem=f"{text!r} is not a table or schema.table")
-    return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+    return _unquoted(found.group(1) or "public"), _unquoted(found.group(2))
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part
 
 
 def restore_table(ports: Ports, target: Target, table: tuple[str, str]) -> Outcome:
