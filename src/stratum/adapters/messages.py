@@ -47,7 +47,7 @@ def speak_line(line: Line) -> SpokenLine:
         name=line.name,
         state=line.state,
         statement=say(line.template, line.details),
-        fix=None if line.state is LineState.HOLDS else say(line.kind.fix, line.details),
+        fix=None if line.state is LineState.HOLDS else say(line.fix, line.details),
         mendable=line.kind.mendable,
     )
 

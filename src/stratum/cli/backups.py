@@ -192,7 +192,7 @@ def _chosen(backup_id: str | None, ports: Ports) -> Manifest:
         return find_manifest(backup_id, ports)
     manifests = ports.archive.manifests()
     if not manifests:
-        raise StratumError("unknown-backup", backup="the newest: it holds none at all")
+        raise StratumError("no-backup-yet")
     return manifests[-1]
 
 

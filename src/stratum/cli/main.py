@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -68,4 +69,8 @@ def about(
 def main() -> None:
     """The entry point of the `stratum` script."""
     install_signal_handlers()
+    for stream in (sys.stdout, sys.stderr):
+        # A name or a message the terminal's encoding lacks is shown escaped; it never ends a command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(app())

@@ -24,6 +24,12 @@ _MARKS = {
     LineState.ACCEPTED: "accepted",
     LineState.UNKNOWN: "unknown",
 }
+_EFFECTS = {
+    Effect.NONE: "none",
+    Effect.ADDS: "something new appears beside; nothing that exists changes",
+    Effect.SETS_ASIDE: "what is there now is kept under another name and can be put back",
+    Effect.REMOVES: "what it removes is gone",
+}
 _EVERY_SECONDS = 2.0
 
 
@@ -38,9 +44,11 @@ def print_error(error: StratumError, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(ErrorAnswer(error=spoken)))
         return
-    print(f"error[{spoken.code}]: {spoken.message}", file=sys.stderr)
-    print(f"data:  {spoken.data}", file=sys.stderr)
-    print(f"next:  {spoken.next}", file=sys.stderr)
+    data, after = f"{say('data')}{say(':')}", f"{say('next')}{say(':')}"
+    width = max(len(data), len(after)) + 1
+    print(f"{say('error')}[{spoken.code}]{say(':')} {spoken.message}", file=sys.stderr)
+    print(f"{data:<{width}} {spoken.data}", file=sys.stderr)
+    print(f"{after:<{width}} {spoken.next}", file=sys.stderr)
 
 
 def render_plan(plan: Plan) -> str:
@@ -59,11 +67,26 @@ def render_plan(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def render_question(plan: Plan, question: str, lines: Sequence[str]) -> str:
+    """What a person reads before typing: the whole plan, what is known by now, and the one step asked about."""
+    step = next(step for step in plan.steps if step.summary == question)
+    return "\n".join(
+        (
+            render_plan(plan),
+            "",
+            *(["known by now:", *(f"  {line}" for line in lines), ""] if lines else []),
+            f"asked for now: {question}",
+            f"  effect on data: {_EFFECTS[step.effect]}",
+            f"  way back: {step.way_back}",
+        )
+    )
+
+
 def render_line(line: Line) -> str:
     """One line of the checklist, with its fix below when it is not green."""
-    text = f"{_MARKS[line.state]:>8}  {line.name}: {say(line.template, line.details)}"
+    text = f"{say(_MARKS[line.state]):>8}  {line.name}: {say(line.template, line.details)}"
     if line.state in {LineState.RED, LineState.UNKNOWN}:
-        text += f"\n{'':>10}{say('fix')}: {say(line.kind.fix, line.details)}"
+        text += f"\n{'':>10}{say('fix')}: {say(line.fix, line.details)}"
     return text
 
 
@@ -161,9 +184,7 @@ class TypedConsent:
         self._confirmed = list(confirmed)
 
     def __call__(self, plan: Plan, question: str, lines: Sequence[str]) -> bool:
-        print(render_plan(plan), file=sys.stderr)
-        for line in (*lines, f"then: {question}"):
-            print(line, file=sys.stderr)
+        print(f"\n{render_question(plan, question, lines)}", file=sys.stderr)
         wanted = max(1, plan.confirmations)
         if self._confirmed:
             return len(self._confirmed) >= wanted and all(name == plan.stack for name in self._confirmed)
@@ -174,5 +195,5 @@ class TypedConsent:
 
 def _typed(stack: str, number: int, wanted: int) -> bool:
     times = f" ({number} of {wanted})" if wanted > 1 else ""
-    print(f"Type the stack's name, {stack}, to go on{times}: ", file=sys.stderr, end="", flush=True)
+    print(f"\nType {stack} to go on, anything else to leave all as it is{times}: ", file=sys.stderr, end="", flush=True)
     return sys.stdin.readline().strip() == stack

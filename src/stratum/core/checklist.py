@@ -38,6 +38,8 @@ class Line:
     name: str
     state: LineState
     details: dict[str, str] = field(default_factory=dict)
+    no_backup: bool = False
+    """Red because there is no backup to look at; that has words of its own."""
 
     @property
     def kind(self) -> LineKind:
@@ -47,10 +49,18 @@ class Line:
     def template(self) -> str:
         if self.state is LineState.UNKNOWN:
             return UNKNOWN
-        return self.kind.holds if self.state is LineState.HOLDS else self.kind.red
+        if self.state is LineState.HOLDS:
+            return self.kind.holds
+        return NO_BACKUP if self.no_backup else self.kind.red
+
+    @property
+    def fix(self) -> str:
+        return NO_BACKUP_FIX if self.no_backup else self.kind.fix
 
 
 UNKNOWN = "could not be looked at: {why}"
+NO_BACKUP = "there is no backup yet"
+NO_BACKUP_FIX = "run `stratum backup`"
 
 _KINDS = (
     LineKind(

@@ -151,6 +151,13 @@ REFUSED = (
         next="the backups reach from {oldest} to {newest}; see `stratum backups list`",
     ),
     ErrorKind(
+        code="no-backup-yet",
+        exit=ExitCode.REFUSED,
+        message="the archive holds no backup yet",
+        data=UNTOUCHED,
+        next="take one with `stratum backup`; if there were backups, see that [archive] path names the right directory",
+    ),
+    ErrorKind(
         code="backup-damaged",
         exit=ExitCode.REFUSED,
         message="backup {backup} is damaged: {findings}",

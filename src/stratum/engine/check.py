@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from stratum.core.backup import Manifest
@@ -43,13 +44,17 @@ def _looked_at(name: str, look: Look, ports: Ports) -> Line:
     except StratumError as error:
         line = Line(name=name, state=LineState.UNKNOWN, details={"why": error.message})
     if line.state is LineState.RED and name in ports.stack.accepted_risks:
-        return Line(name=name, state=LineState.ACCEPTED, details=line.details)
+        return replace(line, state=LineState.ACCEPTED)
     return line
 
 
 def _line(name: str, *, holds: bool, **details: object) -> Line:
     shown = {key: str(value) for key, value in details.items()}
     return Line(name=name, state=LineState.HOLDS if holds else LineState.RED, details=shown)
+
+
+def _no_backup(name: str) -> Line:
+    return Line(name=name, state=LineState.RED, no_backup=True)
 
 
 def _archive(ports: Ports) -> Line:
@@ -75,18 +80,18 @@ def _identity(ports: Ports) -> Line:
 
 def _recent_backup(ports: Ports) -> Line:
     newest = _newest(ports)
-    age = ports.clock.now() - newest.taken_at if newest else None
-    return _line(
-        "recent-backup",
-        holds=age is not None and age < _RECENT,
-        age=render_age(age) if age else "never taken, so infinitely",
-    )
+    if newest is None:
+        return _no_backup("recent-backup")
+    age = ports.clock.now() - newest.taken_at
+    return _line("recent-backup", holds=age < _RECENT, age=render_age(age))
 
 
 def _backup_size(ports: Ports) -> Line:
     newest = _newest(ports)
-    rows, size = (newest.rows, newest.bytes) if newest else (0, 0)
-    return _line("backup-size", holds=rows > 0 and size > 0, rows=rows, bytes=render_bytes(size))
+    if newest is None:
+        return _no_backup("backup-size")
+    holds = newest.rows > 0 and newest.bytes > 0
+    return _line("backup-size", holds=holds, rows=newest.rows, bytes=render_bytes(newest.bytes))
 
 
 def _backup_proven(ports: Ports) -> Line:
@@ -112,7 +117,7 @@ def _failed_since(proofs: tuple[Proof, ...], proof: Proof | None) -> Proof | Non
 def _dumps_readable(ports: Ports) -> Line:
     newest, tools = _newest(ports), ports.runtime.offline_tools()
     if newest is None:
-        return _line("dumps-readable", holds=False, problem="there is no backup")
+        return _no_backup("dumps-readable")
     try:
         path = ports.archive.backup_path(newest.id)
         entries = sum(len(tools.contents(path / database.path)) for database in newest.databases)

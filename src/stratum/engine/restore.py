@@ -36,7 +36,7 @@ def restore(ports: Ports, target: Target) -> Outcome:
     """Bring one database back from a backup; never overwrites.
 
     The live database serves until the swap, and is kept for the undo window. With no cluster left, a new one
-    is made and what remained of the old data directory is kept aside. Raises `nothing-to-restore`,
+    is made and what remained of the old data directory is kept aside. Raises `no-backup-yet`, `nothing-to-restore`,
     `backup-damaged`, `wrong-cluster`, `wrong-version`, `disk-too-small`, `swap-obstacle`, `name-taken`,
     `restore-not-proven`, `swap-blocked`; the live database is untouched after any of them.
     """
@@ -173,9 +173,11 @@ def _notes(ports: Ports, live: str, *, rebuild: bool, into: str | None) -> tuple
 
 def _nothing(ports: Ports, target: Target) -> StratumError:
     manifests = ports.archive.manifests()
+    if not manifests:
+        return StratumError("no-backup-yet")
     return StratumError(
         "nothing-to-restore",
         target=f"{target.at:%Y-%m-%d %H:%M:%S} UTC" if target.at else "any moment",
-        oldest=f"{manifests[0].taken_at:%Y-%m-%d %H:%M:%S} UTC" if manifests else "never",
-        newest=f"{manifests[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if manifests else "never",
+        oldest=f"{manifests[0].taken_at:%Y-%m-%d %H:%M:%S} UTC",
+        newest=f"{manifests[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC",
     )
