@@ -19,7 +19,8 @@ from stratum.adapters.postgresql_tools import (
 )
 from stratum.core.errors import StratumError
 from stratum.core.stack import Secret
-from stratum.engine.restore_table import parse_table, statements_of_table
+from stratum.core.table_statements import statements_of_table
+from stratum.engine.restore_table import parse_table
 from stratum.engine.take_dump import file_name
 from stratum.ports import RestoreSelection
 

@@ -1,0 +1,28 @@
+"""A lock in memory, shared by all holders of one book, that says who has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stratum.core.errors import StratumError
+from stratum.ports import Clock
+
+
+class MemoryLock:
+    """One of several locks on the same `book`; only one is held at a time."""
+
+    def __init__(self, book: dict[str, str], *, clock: Clock, who: str) -> None:
+        self._book = book
+        self._clock = clock
+        self._who = who
+
+    @contextmanager
+    def hold(self, *, why: str) -> Iterator[None]:
+        if self._book:
+            raise StratumError("locked", **self._book)
+        self._book |= {"who": self._who, "why": why, "since": self._clock.now().isoformat(timespec="seconds")}
+        try:
+            yield
+        finally:
+            self._book.clear()
