@@ -67,6 +67,14 @@ def set_schema(schema: str, table: str, into: str) -> sql.Composed:
     return sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(sql.Identifier(schema, table), sql.Identifier(into))
 
 
+def leave_parent(table: tuple[str, str], parent: tuple[str, str], is_partition: bool) -> sql.Composed:  # noqa: FBT001 - as the catalogue says it
+    """Take a table out of the one it is a partition of or inherits from; both keep their rows."""
+    names = {"table": sql.Identifier(*table), "parent": sql.Identifier(*parent)}
+    if is_partition:
+        return sql.SQL("ALTER TABLE {parent} DETACH PARTITION {table}").format(**names)
+    return sql.SQL("ALTER TABLE {table} NO INHERIT {parent}").format(**names)
+
+
 def setting_statement(database: str, setting: SettingFacts) -> sql.Composed:
     """One setting of a database, for one role or for everyone, from the text that pg_db_role_setting holds.
 

@@ -34,8 +34,15 @@ _LEFT_OUT_OF_A_TABLE_RESTORE = (
     "BLOB",
     "LARGE OBJECT",
     "DATABASE ",
+    "ACL - DATABASE ",
+    "ACL - LARGE OBJECT",
 )
 """Table-of-contents entries that need data or servers a single table's restore does not bring back."""
+
+_REMARK_ON_WHAT_IS_LEFT_OUT = re.compile(
+    r"(COMMENT|SECURITY LABEL) .*"
+    r"\b(CONSTRAINT|TRIGGER|RULE|PUBLICATION|SUBSCRIPTION|LARGE OBJECTS?|DATABASE) "
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -279,10 +286,16 @@ def _is_selected(entry: str, only: RestoreSelection) -> bool:
         return False
     described = found.group(1)
     if described.startswith("TABLE DATA "):
-        return any(described.startswith(f"TABLE DATA {schema} {name} ") for schema, name in only.tables)
+        return any(described.startswith(f"TABLE DATA {listed_name(s)} {listed_name(n)} ") for s, n in only.tables)
     if described.startswith("SEQUENCE SET "):
         return only.data_only
-    return not only.data_only and not described.startswith(_LEFT_OUT_OF_A_TABLE_RESTORE)
+    left_out = described.startswith(_LEFT_OUT_OF_A_TABLE_RESTORE) or _REMARK_ON_WHAT_IS_LEFT_OUT.match(described)
+    return not only.data_only and not left_out
+
+
+def listed_name(name: str) -> str:
+    """A name as `pg_restore --list` writes it: line breaks become blanks."""
+    return name.replace("\n", " ").replace("\r", " ")
 
 
 def _speaks_of(line: str, present: set[str], *, with_settings: bool) -> bool:

@@ -15,6 +15,7 @@ from psycopg.pq import Ping
 from stratum.adapters.database_facts import observe_database_facts
 from stratum.adapters.database_statements import (
     create_statement,
+    leave_parent,
     property_statements,
     rename,
     set_schema,
@@ -217,10 +218,16 @@ class PsycopgDatabase:
         return tuple((schema, name) for schema, name in rows)
 
     def move_tables(self, database: str, tables: Sequence[tuple[str, str]], *, into_schema: str) -> None:
-        """Move tables, with their indexes and owned sequences, to a schema that is made for them."""
+        """Move tables, with their indexes and owned sequences, to a schema that is made for them.
+
+        They are taken out of parents that stay behind: as parts of those their rows would be live.
+        """
         with self._connected(database) as connection, connection.transaction():
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(into_schema)))
             for schema, name in tables:
+                for parent_schema, parent, is_partition in self._rows(connection, "parents", schema=schema, table=name):
+                    if (parent_schema, parent) not in tables and parent_schema != into_schema:
+                        connection.execute(leave_parent((schema, name), (parent_schema, parent), is_partition))
                 connection.execute(set_schema(schema, name, into_schema))
 
     def put_table_in_place(self, database: str, placement: TablePlacement) -> None:

@@ -478,6 +478,14 @@ SELECT n.nspname, c.relname
 FROM family f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 ORDER BY f.depth, n.nspname, c.relname
 
+-- name: parents
+-- What a table is a partition of or inherits from.
+SELECT pn.nspname, p.relname, c.relispartition
+FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s
+
 -- name: table_dependents
 -- What stands in the way of putting another table under this one's name, in words.
 WITH target AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -489,6 +497,24 @@ SELECT DISTINCT CASE c.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' E
 FROM target JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = target.oid
      AND d.classid = 'pg_rewrite'::regclass
 JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class AND c.oid <> target.oid
+UNION ALL
+SELECT DISTINCT 'function ' || d.objid::regprocedure
+FROM target LEFT JOIN pg_type t ON t.typrelid = target.oid
+JOIN pg_depend d ON d.classid = 'pg_proc'::regclass
+     AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = target.oid
+          OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray))
+UNION ALL
+SELECT 'column ' || a.attname || ' of ' || a.attrelid::regclass || ', which has its row type'
+FROM target JOIN pg_type t ON t.typrelid = target.oid
+JOIN pg_attribute a ON a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped
+UNION ALL
+SELECT DISTINCT 'policy ' || p.polname || ' of ' || p.polrelid::regclass
+FROM target JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = target.oid
+     AND d.classid = 'pg_policy'::regclass
+JOIN pg_policy p ON p.oid = d.objid AND p.polrelid <> target.oid
+UNION ALL
+SELECT 'publication ' || p.pubname
+FROM target JOIN pg_publication_rel r ON r.prrelid = target.oid JOIN pg_publication p ON p.oid = r.prpubid
 UNION ALL
 SELECT 'trigger ' || tgname FROM pg_trigger, target WHERE tgrelid = target.oid AND NOT tgisinternal
 UNION ALL

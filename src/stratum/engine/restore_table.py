@@ -9,6 +9,7 @@ from stratum.core.errors import StratumError
 from stratum.core.guard import GuardResult
 from stratum.core.plan import Effect, Facts, Plan, PlanEnd, Step, observe_progress
 from stratum.core.proof import listed
+from stratum.core.table_statements import statements_of_table
 from stratum.engine.restore import Target, choose_whole_backup
 from stratum.engine.restore_steps import choose_lazily, find_database
 from stratum.engine.run_plan import new_plan_id, short
@@ -95,6 +96,8 @@ def table_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         source = ports.archive.backup_path(manifest.id) / dumped.path
         server.tools.restore(beside, source, only=RestoreSelection(tables=(), data_only=False))
         family = server.database.table_family(beside, table)
+        if not family:
+            raise StratumError("unknown-table", backup=manifest.id, table=".".join(table))
         server.tools.restore(beside, source, only=RestoreSelection(tables=family, data_only=True))
         server.database.move_tables(beside, family, into_schema=schema)
         _refuse_wrong_rows(ports, beside, schema, dumped, family)
@@ -195,21 +198,6 @@ def _completing(ports: Ports, plan: Plan, manifest: Manifest, dumped: DumpedData
     source = ports.archive.backup_path(manifest.id) / dumped.path
     wanted = (str(plan.params["table_schema"]), str(plan.params["table"]))
     return statements_of_table(ports.runtime.offline_tools().schema_of_dump(source), wanted)
-
-
-def statements_of_table(script: str, table: tuple[str, str]) -> tuple[str, ...]:
-    """Foreign keys and triggers of one table out of a `pg_restore --schema-only` script.
-
-    Each stands in a block of its own that begins with the comment `-- Name: table name; Type: TRIGGER`.
-    """
-    found, wanted = [], (f"-- Name: {table[1]} ", f"; Schema: {table[0]}; ")
-    kinds = ("; Type: FK CONSTRAINT", "; Type: TRIGGER")
-    for block in script.split("\n--\n-- Name: ")[1:]:
-        head, _, body = block.partition("\n")
-        line = f"-- Name: {head}"
-        if line.startswith(wanted[0]) and wanted[1] in line and any(kind in line for kind in kinds):
-            found.append(body.removeprefix("--").strip().split(";\n\n")[0].rstrip(";\n "))
-    return tuple(found)
 
 
 def _recorded_statements(ports: Ports, schema: str) -> tuple[str, ...]:
