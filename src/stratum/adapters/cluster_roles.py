@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import psycopg
-from psycopg import sql
+from typing import TYPE_CHECKING
 
 from stratum.adapters.endpoint import Endpoint
 from stratum.core.stack import Secret
+
+if TYPE_CHECKING:
+    import psycopg
 
 BACKUP_ROLE = "stratum_backup"
 REPLICATION_ROLE = "stratum_replication"
@@ -26,6 +28,9 @@ def create_roles_and_databases(
     leaves rows out is no backup. (https://www.postgresql.org/docs/current/predefined-roles.html,
     https://www.postgresql.org/docs/current/runtime-config-compatible.html#GUC-LO-COMPAT-PRIVILEGES)
     """
+    import psycopg
+    from psycopg import sql
+
     with psycopg.connect(
         endpoint.conninfo("postgres"), password=endpoint.password.reveal, autocommit=True
     ) as connection:
@@ -43,6 +48,8 @@ def create_roles_and_databases(
 
 def _create_role(connection: psycopg.Connection[tuple[object, ...]], name: str, rights: str, password: Secret) -> None:
     """The password is hashed here, so that its plain text reaches neither the server nor its log."""
+    from psycopg import sql
+
     hashed = connection.pgconn.encrypt_password(password.reveal.encode(), name.encode(), b"scram-sha-256")
     connection.execute(
         sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(

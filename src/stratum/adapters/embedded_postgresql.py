@@ -17,7 +17,6 @@ from stratum.adapters.postgresql_installation import find_installation, observe_
 from stratum.adapters.postgresql_tools import Installation, PostgresqlTools
 from stratum.adapters.postmaster import end_orphans, end_servers_in, free_port, port_is_free, read_postmaster
 from stratum.adapters.process import run_tool, tool_environment
-from stratum.adapters.psycopg_database import PsycopgDatabase
 from stratum.adapters.scratch_server import ScratchServers
 from stratum.adapters.server_start import last_lines
 from stratum.core.errors import StratumError
@@ -354,6 +353,8 @@ class EmbeddedPostgresql:
 
 
 def _bound(installation: Installation, endpoint: Endpoint) -> Server:
+    from stratum.adapters.psycopg_database import PsycopgDatabase
+
     return Server(database=PsycopgDatabase(endpoint), tools=PostgresqlTools(installation, endpoint))
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import Ping
 
 from stratum.adapters.database_facts import observe_database_facts
 from stratum.adapters.database_statements import (
@@ -23,7 +22,7 @@ from stratum.adapters.database_statements import (
 )
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.queries import query
-from stratum.adapters.server_start import ping
+from stratum.adapters.server_start import answers
 from stratum.core.backup import DatabaseFacts, DatabaseProperties, DigestMode, RoleFacts
 from stratum.core.errors import StratumError
 from stratum.core.identity import DatabaseIdentity, Identity
@@ -283,7 +282,7 @@ class PsycopgDatabase:
         """Libpq gives no SQLSTATE for a refused connection, so ask what can be asked without its words."""
         where = f"{self._endpoint.host}:{self._endpoint.port}"
         connection = error.pgconn
-        asked = ping(self._endpoint) is Ping.OK and connection is not None and connection.used_password
+        asked = answers(self._endpoint) and connection is not None and connection.used_password
         if asked and (database == "postgres" or not self._may_connect("postgres")):
             return StratumError("wrong-password", where=where, role=self._endpoint.user)
         return StratumError("unreachable-server", where=where, problem=_primary(error))

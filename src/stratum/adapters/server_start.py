@@ -6,9 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
-from psycopg.pq import PGconn, Ping
-
 from stratum.adapters.endpoint import Endpoint
 from stratum.core.errors import StratumError
 
@@ -18,8 +15,10 @@ _POLL_SECONDS = 0.02
 
 def wait_until_ready(endpoint: Endpoint, *, has_ended: Callable[[], bool], log: Path) -> None:
     """Return once the server accepts connections. Raises `server-start-failed` with the end of its log."""
+    import psycopg
+
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while ping(endpoint) is not Ping.OK:
+    while not answers(endpoint):
         if has_ended() or time.monotonic() > deadline:
             raise StratumError("server-start-failed", log=last_lines(log))
         time.sleep(_POLL_SECONDS)
@@ -27,12 +26,14 @@ def wait_until_ready(endpoint: Endpoint, *, has_ended: Callable[[], bool], log: 
         """A ping asks for no password; a server that pings and refuses the connection is not ready either."""
 
 
-def ping(endpoint: Endpoint) -> Ping:
-    """Ask a server whether it accepts connections, without logging in.
+def answers(endpoint: Endpoint) -> bool:
+    """Whether a server accepts connections, asked without logging in.
 
     (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQPING)
     """
-    return Ping(PGconn.ping(endpoint.conninfo("postgres").encode()))
+    from psycopg.pq import PGconn, Ping
+
+    return PGconn.ping(endpoint.conninfo("postgres").encode()) == Ping.OK
 
 
 def last_lines(log: Path, count: int = 5) -> str:
