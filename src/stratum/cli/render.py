@@ -18,7 +18,9 @@ from stratum.core.errors import StratumError
 from stratum.core.plan import Effect, Plan
 from stratum.core.sizes import render_bytes
 
-_MARKS = {
+LABELS = ("error", "data", "next", "fix", ":")
+"""The words before a sentence, in the reader's language like the sentence; French has a space before the colon."""
+MARKS = {
     LineState.HOLDS: "ok",
     LineState.RED: "RED",
     LineState.ACCEPTED: "accepted",
@@ -44,11 +46,11 @@ def print_error(error: StratumError, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(ErrorAnswer(error=spoken)))
         return
-    data, after = f"{say('data')}{say(':')}", f"{say('next')}{say(':')}"
-    width = max(len(data), len(after)) + 1
-    print(f"{say('error')}[{spoken.code}]{say(':')} {spoken.message}", file=sys.stderr)
-    print(f"{data:<{width}} {spoken.data}", file=sys.stderr)
-    print(f"{after:<{width}} {spoken.next}", file=sys.stderr)
+    error_word, data, after, _, colon = (say(label) for label in LABELS)
+    width = max(len(data), len(after)) + len(colon) + 1
+    print(f"{error_word}[{spoken.code}]{colon} {spoken.message}", file=sys.stderr)
+    print(f"{data + colon:<{width}} {spoken.data}", file=sys.stderr)
+    print(f"{after + colon:<{width}} {spoken.next}", file=sys.stderr)
 
 
 def render_plan(plan: Plan) -> str:
@@ -84,9 +86,9 @@ def render_question(plan: Plan, question: str, lines: Sequence[str]) -> str:
 
 def render_line(line: Line) -> str:
     """One line of the checklist, with its fix below when it is not green."""
-    text = f"{say(_MARKS[line.state]):>8}  {line.name}: {say(line.template, line.details)}"
+    text = f"{say(MARKS[line.state]):>8}  {line.name}{say(':')} {say(line.template, line.details)}"
     if line.state in {LineState.RED, LineState.UNKNOWN}:
-        text += f"\n{'':>10}{say('fix')}: {say(line.fix, line.details)}"
+        text += f"\n{'':>10}{say('fix')}{say(':')} {say(line.fix, line.details)}"
     return text
 
 
