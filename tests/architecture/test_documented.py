@@ -13,7 +13,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from stratum.cli.main import app
+from stratum.cli.reference import differences
 from stratum.config import SECTIONS
+from stratum.core.checklist import LINES
 from stratum.core.errors import EXIT_MEANING, KINDS, ErrorKind, ExitCode
 from tests.architecture.sources import ROOT
 
@@ -33,6 +35,11 @@ def _verbs(command: object, name: str = "stratum") -> Iterator[tuple[str, Comman
 
 _VERBS = dict(_verbs(typer.main.get_command(app)))
 _SETTINGS = [(section, field.name) for section, kind in SECTIONS.items() for field in dataclasses.fields(kind)]
+
+
+def test_the_reference_and_the_schemas_say_what_the_code_says() -> None:
+    """`make docs` mends it."""
+    assert differences(ROOT) == ()
 
 
 @pytest.mark.parametrize("verb", _VERBS)
@@ -70,6 +77,11 @@ def test_an_exit_code_stands_with_its_meaning(code: ExitCode) -> None:
     page = _page("errors.md")
 
     assert re.search(rf"^\| *`?{code.value}`? *\|.*{re.escape(EXIT_MEANING[code])}", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_of_the_checklist_stands_with_its_remedy(line: str) -> None:
+    assert _plain(LINES[line].fix) in _plain(_section("checklist.md", line))
 
 
 def _section(page: str, title: str) -> str:
