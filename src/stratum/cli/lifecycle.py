@@ -62,16 +62,15 @@ def down(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
 
 def _take_down(stack: Path, *, as_json: bool) -> None:
     from stratum.engine.bring_up import take_down
+    from stratum.ports import RunState
 
     with opened(stack, as_json=as_json) as ports:
         with ports.lock.hold(why="stop"):
             take_down(ports)
-        detail = ports.runtime.observe().detail
-        show_record(
-            {"format": 1, "database": "stopped", "detail": detail},
-            f"{detail}; the data stays",
-            as_json=as_json,
-        )
+        found = ports.runtime.observe()
+        text = f"{found.detail}; the data stays" if found.state is RunState.STOPPED else found.detail
+        record = {"format": 1, "database": found.state.value, "detail": found.detail}
+        show_record(record, text, as_json=as_json)
 
 
 def status(stack: StackOption = HERE, as_json: JsonOption = False) -> None:

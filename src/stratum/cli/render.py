@@ -29,7 +29,7 @@ MARKS = {
 _EFFECTS = {
     Effect.NONE: "none",
     Effect.ADDS: "something new appears beside; nothing that exists changes",
-    Effect.SETS_ASIDE: "what is there now is kept under another name and can be put back",
+    Effect.SETS_ASIDE: "what is there now is kept, and can be put back",
     Effect.REMOVES: "what it removes is gone",
 }
 _EVERY_SECONDS = 2.0
