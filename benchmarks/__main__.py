@@ -19,7 +19,7 @@ from benchmarks.report import render_report
 from benchmarks.results import Notebook, Results, read_results, write_results
 from benchmarks.seed_script import seed_backup, seed_restore
 from benchmarks.stack import NAME, BenchStack, Ran, cli, running_stack
-from benchmarks.timing import run_timed, size_of
+from benchmarks.timing import clean_up_on_termination, run_timed, size_of
 
 HERE = Path(__file__).parent
 SEEDED = "restored_by_the_seed"
@@ -30,6 +30,7 @@ _DISK_NEEDED_PER_DATABASE_BYTE = 7
 
 def main() -> None:
     """Measure, unless told only to render, and write both files."""
+    clean_up_on_termination()
     chosen = _arguments()
     chosen.out.mkdir(parents=True, exist_ok=True)
     if not chosen.render_only:

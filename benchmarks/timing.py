@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -61,6 +62,11 @@ def run_timed(
             own_bytes=watch.peak_bytes,
             stdout=_text(said),
         )
+
+
+def clean_up_on_termination() -> None:
+    """Make SIGTERM end this program as Ctrl-C does: servers are stopped and directories removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def size_of(path: Path) -> int:
