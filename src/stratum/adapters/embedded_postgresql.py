@@ -18,7 +18,6 @@ from stratum.adapters.postgresql_tools import Installation, PostgresqlTools
 from stratum.adapters.postmaster import end_orphans, end_servers_in, free_port, port_is_free, read_postmaster
 from stratum.adapters.process import run_tool, tool_environment
 from stratum.adapters.scratch_server import ScratchServers
-from stratum.adapters.server_start import last_lines
 from stratum.core.errors import StratumError
 from stratum.core.stack import Secret
 from stratum.ports import Role, RunState, Server, ServerState
@@ -320,7 +319,8 @@ class EmbeddedPostgresql:
         except StratumError as error:
             if error.code != "tool-failed":
                 raise
-            raise StratumError("server-start-failed", log=last_lines(log)) from None
+            # Its first lines go to pg_ctl's log, and the reason to the one its collector writes.
+            raise StratumError("server-start-failed", log=" | ".join(self.server_log(5))) from None
 
     def _pg_ctl_stop(self, data: Path) -> None:
         argv = (

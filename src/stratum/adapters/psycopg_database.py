@@ -149,6 +149,7 @@ class PsycopgDatabase:
                     _allow(connection, name, allowed=False)
                 self._drain(connection, present)
                 with connection.transaction():
+                    _hold_newcomers(connection)
                     if names.live in oids:
                         connection.execute(rename(names.live, names.kept))
                     connection.execute(rename(names.beside, names.live))
@@ -342,6 +343,17 @@ class PsycopgDatabase:
         if row is None or row[0] is None or row[0] is False:
             return Check(name=name, verdict=Verdict.FAILED, reason=f"{text}: answered {row[0] if row else 'no row'}")
         return Check(name=name, verdict=Verdict.PROVEN, reason=f"{text}: answered {row[0]}")
+
+
+def _hold_newcomers(connection: Connection) -> None:
+    """Let whoever connects wait until the names are swapped, and then find the new database under the name.
+
+    A newcomer that has looked the name up already would be told that the database does not exist. One that is
+    between the look-up and its lock on the database gets out of our way as a deadlock's loser, since it is the
+    one whose patience ends first.
+    """
+    connection.execute("SET LOCAL deadlock_timeout = '1min'")
+    connection.execute("LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE")
 
 
 def _maintenance(*touched: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from stratum.core.backup import DatabaseFacts, Manifest
+from stratum.core.backup import DatabaseFacts, Manifest, TableFacts
 from stratum.core.proof import Proof, Verdict, proven_ids, standing_proofs
 
 
@@ -65,8 +65,15 @@ def older_proven(manifests: Iterable[Manifest], proofs: Iterable[Proof], *, than
 
 def difference(*, live: DatabaseFacts | None, backup: DatabaseFacts) -> Difference:
     """Compare a live database (None when it is gone) with what a backup holds, table by table."""
-    now = {table.qualified: table for table in live.tables} if live else {}
-    then = {table.qualified: table for table in backup.tables}
+    return compare_tables(now=live.tables if live else (), then=backup.tables)
+
+
+def compare_tables(*, now: Iterable[TableFacts], then: Iterable[TableFacts]) -> Difference:
+    """Compare what tables hold now with what they held then, whoever looked."""
+    return _by_name({table.qualified: table for table in now}, {table.qualified: table for table in then})
+
+
+def _by_name(now: dict[str, TableFacts], then: dict[str, TableFacts]) -> Difference:
     return Difference(
         tables=tuple(
             TableDifference(

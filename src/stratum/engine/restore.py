@@ -118,8 +118,8 @@ def _plan(
         params={
             "backup_id": manifest.id,
             "database": live,
-            "beside": target.into or _named(live, "restoring", plan_id),
-            "kept": _named(live, "before", plan_id),
+            "beside": target.into or name_beside(live, "restoring", plan_id),
+            "kept": name_beside(live, "before", plan_id),
             "swap": target.into is None,
             "rebuild": rebuild,
             "aside": f"data-before-{short(plan_id)}",
@@ -131,7 +131,7 @@ def _plan(
     )
 
 
-def _named(database: str, what: str, plan_id: str) -> str:
+def name_beside(database: str, what: str, plan_id: str) -> str:
     """A name beside the live one's, cut to what PostgreSQL takes without splitting a character."""
     suffix = f"__{what}_{short(plan_id)}"
     head = database.encode()[: _NAME_LIMIT_BYTES - len(suffix)].decode(errors="ignore")

@@ -21,6 +21,29 @@ def render_difference(found: Difference) -> tuple[str, ...]:
     return (head, *lines, *((f"  … and {rest} more tables",) if rest > 0 else ()))
 
 
+def render_written(found: Difference) -> tuple[str, ...]:
+    """What was written to the live database since another time, the largest change first."""
+    changed = sorted(found.changed, key=_weight, reverse=True)
+    if not changed:
+        return ("nothing was written since the swap",)
+    rest = len(changed) - _MOST_TABLES
+    return (
+        "written since the swap (kept, not deleted):",
+        *(_written(table) for table in changed[:_MOST_TABLES]),
+        *((f"  … and {rest} more tables",) if rest > 0 else ()),
+    )
+
+
+def _written(table: TableDifference) -> str:
+    if table.rows_live is None:
+        return f"  {table.table}: dropped since, {table.rows_backup} rows"
+    if table.rows_backup is None:
+        return f"  {table.table}: new since, {table.rows_live} rows"
+    change = table.rows_live - table.rows_backup
+    content = "" if change else ", other content"
+    return f"  {table.table}: {table.rows_backup} rows then, {table.rows_live} now ({change:+d}{content})"
+
+
 def _line(table: TableDifference) -> str:
     if table.rows_live is None:
         return f"  {table.table}: missing now, comes back with {table.rows_backup} rows"

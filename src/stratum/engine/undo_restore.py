@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from stratum.core.backup import DatabaseFacts, DigestMode
+from stratum.core.backup import DatabaseFacts, DigestMode, TableFacts
 from stratum.core.errors import StratumError
 from stratum.core.guard import GuardResult
 from stratum.core.plan import Effect, Facts, Plan, PlanEnd, PlanProgress, Step, observe_progress
 from stratum.core.proof import listed
-from stratum.core.recovery import difference
+from stratum.core.recovery import compare_tables
+from stratum.engine.restore import name_beside
 from stratum.engine.restore_steps import find_database, is_swapped, reopen
 from stratum.engine.run_drill import find_manifest
-from stratum.engine.run_plan import new_plan_id, short
-from stratum.engine.show_difference import render_difference
+from stratum.engine.run_plan import new_plan_id
+from stratum.engine.show_difference import render_written
 from stratum.engine.tripwire import record_identity_of, refuse_look_alike
 from stratum.ports import Action, Outcome, Ports, Prepared, Role, SwapNames
 
 _STEPS = (
+    Step(name="note", summary="note what comes back, so that taking this back can show what was written since"),
     Step(name="swap", summary="end sessions and swap back to the database that was replaced",
          effect=Effect.SETS_ASIDE, way_back="the names are swapped again", asks=True),
     Step(name="remember", summary="record the cluster's new identity"),
@@ -35,6 +38,8 @@ class KeptDatabase:
     since: datetime
     backup_id: str | None
     """What was restored in its place; None when an undo replaced it."""
+    put_in_place: tuple[str, ...] | None
+    """The tables an undo put in its place, as that undo noted them."""
 
 
 def observe_kept(ports: Ports) -> tuple[KeptDatabase, ...]:
@@ -64,8 +69,9 @@ def undo_restore(ports: Ports, database: str | None) -> Outcome:
         params={
             "database": name,
             "beside": found.name,
-            "kept": f"{name}__undone_{short(plan_id)}",
+            "kept": name_beside(name, "undone", plan_id),
             "backup_id": found.backup_id,
+            "put_in_place": list(found.put_in_place) if found.put_in_place is not None else None,
             "cluster": sighting.observed.system_identifier if sighting.observed else None,
         },
         guards=(
@@ -84,6 +90,9 @@ def undo_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     params = plan.params
     names = SwapNames(live=str(params["database"]), beside=str(params["beside"]), kept=str(params["kept"]))
 
+    def note(_: Facts) -> Facts:
+        return {"comes_back": [_render_table(table) for table in _look_into(ports, names.beside).tables]}
+
     def swap(_: Facts) -> None:
         ports.runtime.server(Role.MAINTENANCE).database.swap_databases(names)
 
@@ -91,6 +100,7 @@ def undo_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         record_identity_of(ports, cluster=facts.get("cluster"))
 
     return (
+        Action(name="note", run=note),
         Action(
             name="swap",
             run=swap,
@@ -104,21 +114,30 @@ def undo_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
 
 def _written_since(plan: Plan, ports: Ports, names: SwapNames) -> tuple[str, ...]:
     """Rows written since the swap, per table: what is live now against what was put in place then."""
-    database = ports.runtime.server(Role.MAINTENANCE).database
-    then = _put_in_place(plan, ports, names)
-    live = database.observe_facts(names.live, then.digest_mode)
-    found = difference(live=live, backup=then)
-    if not found.changed:
-        return ("nothing was written since the swap",)
-    return ("written since the swap (kept, not deleted):", *render_difference(found))
+    try:
+        mode, then = _put_in_place(plan, ports, names)
+        live = ports.runtime.server(Role.MAINTENANCE).database.observe_facts(names.live, mode)
+    except StratumError as error:
+        return (f"what was written since the swap is not known: {error.message}",)
+    return render_written(compare_tables(now=live.tables, then=then))
 
 
-def _put_in_place(plan: Plan, ports: Ports, names: SwapNames) -> DatabaseFacts:
-    backup_id = plan.params.get("backup_id")
-    if backup_id is not None:
-        manifest = find_manifest(str(backup_id), ports)
-        return find_database(manifest, names.live).facts
-    return _look_into(ports, names.beside)
+def _put_in_place(plan: Plan, ports: Ports, names: SwapNames) -> tuple[DigestMode, tuple[TableFacts, ...]]:
+    """What the restore or undo that is taken back here put in place: its backup says it, or its own record."""
+    backup_id, recorded = plan.params["backup_id"], plan.params["put_in_place"]
+    if isinstance(recorded, list):
+        return ports.stack.backup.digest, tuple(_parse_table(line) for line in recorded)
+    facts = find_database(find_manifest(str(backup_id), ports), names.live).facts
+    return facts.digest_mode, facts.tables
+
+
+def _render_table(table: TableFacts) -> str:
+    return json.dumps([table.schema, table.name, table.rows, table.digest])
+
+
+def _parse_table(line: str) -> TableFacts:
+    schema, name, rows, digest = json.loads(line)
+    return TableFacts(schema=schema, name=name, rows=rows, digest=digest, digested_rows=0, bytes=0)
 
 
 def _look_into(ports: Ports, closed: str) -> DatabaseFacts:
@@ -126,7 +145,7 @@ def _look_into(ports: Ports, closed: str) -> DatabaseFacts:
     database = ports.runtime.server(Role.MAINTENANCE).database
     database.allow_connections(closed, allowed=True)
     try:
-        return database.observe_facts(closed, DigestMode.FULL)
+        return database.observe_facts(closed, ports.stack.backup.digest)
     finally:
         database.allow_connections(closed, allowed=False)
 
@@ -139,11 +158,12 @@ def _swaps(ports: Ports) -> tuple[PlanProgress, ...]:
 
 
 def _kept(progress: PlanProgress) -> KeptDatabase:
-    params = progress.plan.params
+    params, noted = progress.plan.params, progress.facts.get("comes_back")
     return KeptDatabase(
         name=str(params["kept"]),
         live=str(params["database"]),
         plan_id=progress.plan.id,
         since=progress.ended_at or progress.plan.created_at,
         backup_id=str(params["backup_id"]) if progress.plan.verb == "restore" else None,
+        put_in_place=tuple(noted) if isinstance(noted, list) else None,
     )
