@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -215,6 +216,42 @@ def test_a_lost_connection_is_not_a_finding_about_a_table(place: Place) -> None:
 
     with pytest.raises(psycopg.OperationalError), snapshot(server, database) as connection:
         observe_database_facts(connection, mode=DigestMode.FULL, progress=end_the_session)
+
+
+def test_a_cancelled_observation_ends_and_does_not_blame_the_table(place: Place) -> None:
+    server, database = place
+    run(place, "CREATE TABLE a (i int)", "CREATE TABLE b AS SELECT 1 AS i")
+    with ExitStack() as stack:
+        blocker = stack.enter_context(server.connect(database, autocommit=False))
+        pool = stack.enter_context(ThreadPoolExecutor())
+        connection = stack.enter_context(snapshot(server, database))
+        pid = connection.info.backend_pid
+
+        def cancel_when_waiting() -> None:
+            with server.connect() as other:
+                waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+                while other.execute(waits, (pid,)).fetchone() != (True,):
+                    pass
+                other.execute("SELECT pg_cancel_backend(%s)", (pid,))
+            blocker.rollback()
+
+        def block_the_next_table(done: int, total: int) -> None:
+            if done < total:
+                blocker.execute("LOCK TABLE b")
+                pool.submit(cancel_when_waiting)
+
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            observe_database_facts(connection, mode=DigestMode.FULL, progress=block_the_next_table)
+
+
+def test_the_timeouts_of_the_role_do_not_cut_the_observation(place: Place) -> None:
+    server, database = place
+    run(place, f'ALTER DATABASE "{database}" SET statement_timeout = \'10min\'',
+        f'ALTER DATABASE "{database}" SET idle_in_transaction_session_timeout = \'10min\'')  # fmt: skip
+    with snapshot(server, database) as connection:
+        observe_database_facts(connection, mode=DigestMode.FULL)
+        names = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+        assert {connection.execute(f"SHOW {name}").fetchone() for name in names} == {("0",)}
 
 
 def test_a_failed_concurrent_index_is_named(place: Place) -> None:
