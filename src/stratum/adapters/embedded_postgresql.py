@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from stratum.adapters.cluster_roles import create_roles_and_databases
 from stratum.adapters.endpoint import Endpoint
+from stratum.adapters.new_cluster import run_initdb
 from stratum.adapters.postgresql_installation import find_installation, observe_run_as
 from stratum.adapters.postgresql_tools import Installation, PostgresqlTools
 from stratum.adapters.postmaster import end_orphans, end_servers_in, free_port, port_is_free, read_postmaster
@@ -27,31 +28,6 @@ _START_SECONDS, _STOP_SECONDS = 300.0, 300.0
 _SOCKET_PATH_LIMIT = 90
 
 # Paths are relative to the data directory, where the server works, so that a stack can be moved or copied.
-_CONFIGURATION = """
-# Written by Stratum; change settings with ALTER SYSTEM, which wins over this file.
-listen_addresses = '127.0.0.1'
-unix_socket_directories = '../run'
-password_encryption = 'scram-sha-256'
-logging_collector = on
-log_directory = '../logs'
-log_filename = 'postgresql-%a.log'
-log_truncate_on_rotation = on
-log_rotation_age = 1d
-log_rotation_size = 0
-log_line_prefix = '%m [%p] %q%u@%d '
-log_checkpoints = off
-wal_level = replica
-max_wal_size = 2GB
-"""
-
-_HOST_BASED_AUTHENTICATION = """
-# Written by Stratum: every connection proves a password, and only this machine connects.
-local all all scram-sha-256
-host all all 127.0.0.1/32 scram-sha-256
-host all all ::1/128 scram-sha-256
-local replication stratum_replication scram-sha-256
-host replication stratum_replication 127.0.0.1/32 scram-sha-256
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +105,14 @@ class EmbeddedPostgresql:
         self._directory.chmod(0o700)
         self._end_and_delete(new)
         superuser = bootstrap_role or SUPERUSER
-        self._initdb(new, superuser)
+        run_initdb(
+            self._installation,
+            new,
+            superuser=superuser,
+            password=self._settings.passwords[SUPERUSER],
+            workspace=self._directory / "run",
+            run_as=self._run_as,
+        )
         with self._started(new, port=free_port()) as port:
             endpoint = Endpoint(
                 host=self._host(), port=port, user=superuser, password=self._settings.passwords[SUPERUSER]
@@ -262,32 +245,6 @@ class EmbeddedPostgresql:
         return ScratchServers(
             installation=self._installation, directory=self._directory / "scratch", run_as=self._run_as
         )
-
-    def _initdb(self, data: Path, superuser: str) -> None:
-        passfile = self._directory / "run" / "initial-password"
-        passfile.write_text(self._settings.passwords[SUPERUSER].reveal, encoding="utf-8")
-        passfile.chmod(0o600)
-        self._give(passfile)
-        builtin = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-        argv = (
-            self._installation.program("initdb"),
-            f"--pgdata={data}",
-            f"--username={superuser}",
-            f"--pwfile={passfile}",
-            "--auth=scram-sha-256",
-            "--data-checksums",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-instructions",
-            *(builtin if self._installation.major >= 17 else ()),
-        )
-        try:
-            run_tool(argv, timeout_seconds=_START_SECONDS, env=tool_environment(), run_as=self._run_as)
-        finally:
-            passfile.unlink()
-        with (data / "postgresql.conf").open("a", encoding="utf-8") as stream:
-            stream.write(_CONFIGURATION)
-        (data / "pg_hba.conf").write_text(_HOST_BASED_AUTHENTICATION, encoding="utf-8")
 
     @contextmanager
     def _started(self, data: Path, *, port: int) -> Iterator[int]:
