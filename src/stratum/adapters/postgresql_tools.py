@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from stratum.adapters.copy_counter import CopyCounter
 from stratum.adapters.endpoint import Endpoint
-from stratum.adapters.process import Completed, run_tool, tool_environment
+from stratum.adapters.process import Completed, run_tool, stream_tool, tool_environment
 from stratum.core.errors import StratumError
 from stratum.core.proof import Check, Verdict, could_not_verify
 from stratum.ports import RestoreSelection
@@ -167,12 +168,19 @@ class PostgresqlTools:
         )
         self._run(argv)
 
-    def read_everything(self, source: Path) -> None:
-        """Read all of a dump's data, writing nothing: a table of contents alone hides truncated data.
+    def read_everything(self, source: Path) -> tuple[int, ...]:
+        """Read all of a dump's data, writing nothing; returns the rows of each entry of table data, in order.
 
-        (https://www.postgresql.org/docs/current/app-pgrestore.html)
+        A table of contents alone hides truncated data, and so does pg_restore's exit code where the compression
+        has no end mark of its own: the rows are counted up to the end mark of each table. Raises
+        `backup-not-whole` and `tool-failed`. (https://www.postgresql.org/docs/current/app-pgrestore.html)
         """
-        self._local("pg_restore", "--file=/dev/null", str(source))
+        counter = CopyCounter()
+        argv = (self._installation.program("pg_restore"), "--data-only", "--file=-", str(source))
+        stream_tool(argv, timeout_seconds=_TIMEOUT_SECONDS, env=tool_environment(), take=counter.take)
+        if not counter.is_complete:
+            raise StratumError("backup-not-whole", problem=f"the data of table {len(counter.rows) + 1} has no end")
+        return tuple(counter.rows)
 
     def archive_version(self, source: Path) -> str:
         """The version in the archive's own header, e.g. `1.16.0`. Raises `backup-not-whole` without one."""

@@ -7,6 +7,7 @@ and on Linux is ended by the kernel when we are killed outright.
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from stratum.core.errors import StratumError
 STDERR_LINES_KEPT = 25
 _TICK_SECONDS = 0.2
 _ENDING_SECONDS = 10.0
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +74,34 @@ def run_tool(
     if completed.exit_code not in accept:
         raise StratumError("tool-failed", tool=name, exit_code=completed.exit_code, stderr=completed.stderr)
     return completed
+
+
+def stream_tool(
+    argv: Sequence[str], *, timeout_seconds: float, env: Mapping[str, str], take: Callable[[bytes], None]
+) -> None:
+    """Run a program and hand on what it writes as it comes, whatever its size. Raises as `run_tool` does."""
+    name, deadline = Path(argv[0]).name, time.monotonic() + timeout_seconds
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(reading, "rb", buffering=0) as out,
+        os.fdopen(writing, "wb") as into,
+        tempfile.TemporaryFile() as err,
+    ):
+        child = start(argv, env=env, run_as=None, cwd=None, stdout=into, stderr=err)
+        into.close()
+        try:
+            while select.select([out], [], [], max(0.0, deadline - time.monotonic()))[0] and (
+                chunk := out.read(_CHUNK)
+            ):
+                take(chunk)
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise StratumError("tool-timeout", tool=name, seconds=f"{timeout_seconds:.0f}") from None
+        finally:
+            end_group(child)
+        stderr = _tail(_text(err))
+    if child.returncode != 0:
+        raise StratumError("tool-failed", tool=name, exit_code=child.returncode, stderr=stderr)
 
 
 def start(

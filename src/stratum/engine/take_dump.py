@@ -18,10 +18,12 @@ from stratum.core.backup import (
     Manifest,
     RoleFacts,
 )
+from stratum.core.dump_contents import compare_contents
 from stratum.core.errors import StratumError
 from stratum.core.guard import GuardResult
 from stratum.core.identity import Identity
 from stratum.core.plan import Effect, Facts, Plan, Step
+from stratum.core.proof import Verdict
 from stratum.core.sizes import render_bytes
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.tripwire import record_identity, refuse_look_alike
@@ -89,7 +91,10 @@ def dump_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         tools = ports.runtime.offline_tools()
         aside = ports.archive.partial_path(backup_id)
         for database in notebook.databases:
-            tools.read_everything(aside / database.path)
+            source = aside / database.path
+            found = compare_contents(database.facts.tables, tools.contents(source), tools.read_everything(source))
+            if found.verdict is not Verdict.PROVEN:
+                raise StratumError("backup-not-whole", problem=found.reason)
 
     def publish(_: Facts) -> Facts:
         manifest = _manifest(plan, ports, notebook)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from stratum.core.backup import CHECKSUMS, DumpedDatabase, FileFacts, Manifest, render_checksums
+from stratum.core.dump_contents import compare_contents
 from stratum.core.errors import StratumError
 from stratum.core.proof import Check, Method, Proof, Verdict, listed, overall
 from stratum.engine.run_plan import new_plan_id
@@ -83,32 +85,11 @@ def _check_dump(database: DumpedDatabase, path: Path, tools: PgTools) -> tuple[C
     try:
         version = tools.archive_version(source)
         contents = tools.contents(source)
-        tools.read_everything(source)
+        rows = tools.read_everything(source)
     except StratumError as error:
         return (Check(name=f"dump {name}", verdict=Verdict.FAILED, reason=error.message),)
     if version != database.archive_version:
         reason = f"archive version {version} instead of {database.archive_version}"
         return (Check(name=f"dump {name}", verdict=Verdict.FAILED, reason=reason),)
     read = Check(name=f"dump {name}", verdict=Verdict.PROVEN, reason=f"archive version {version}, all data read")
-    return (read, _check_contents(database, contents))
-
-
-def _check_contents(database: DumpedDatabase, contents: tuple[str, ...]) -> Check:
-    """Every table of the manifest has its data in the dump."""
-    name = f"contents {database.facts.properties.name}"
-    data = tuple(entry for entry in contents if entry.startswith("TABLE DATA "))
-    missing = [
-        table.qualified
-        for table in database.facts.tables
-        if not any(
-            entry.startswith(f"TABLE DATA {_as_listed(table.schema)} {_as_listed(table.name)} ") for entry in data
-        )
-    ]
-    if missing:
-        return Check(name=name, verdict=Verdict.FAILED, reason=f"no data in the dump for {listed(missing)}")
-    return Check(name=name, verdict=Verdict.PROVEN, reason=f"data of {len(database.facts.tables)} tables present")
-
-
-def _as_listed(name: str) -> str:
-    """pg_restore --list writes line breaks in names as blanks."""
-    return name.replace("\n", " ").replace("\r", " ")
+    return (read, replace(compare_contents(database.facts.tables, contents, rows), name=f"contents {name}"))
