@@ -208,3 +208,11 @@ def test_a_table_whose_name_begins_like_another_is_not_taken_for_it(stack: Stack
     with pytest.raises(StratumError) as refused:
         stack.restore_table("jobs")
     assert refused.value.code == "unknown-table"
+
+
+def test_the_application_can_read_and_drop_what_a_restored_table_left(stack: StackUnderTest) -> None:
+    beside, placed = stack.restore_table("events"), stack.restore_table("events")
+    stack.execute(f"CREATE TABLE copied AS SELECT * FROM {beside}.events", f"DROP SCHEMA {beside} CASCADE", user=OWNER)
+    stack.place_table("events", placed)
+    kept = stack.scalar("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'kept_%'")
+    stack.execute(f"SELECT count(*) FROM {kept}.events", f"DROP SCHEMA {kept} CASCADE", user=OWNER)

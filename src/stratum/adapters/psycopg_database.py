@@ -223,7 +223,7 @@ class PsycopgDatabase:
         They are taken out of parents that stay behind: as parts of those their rows would be live.
         """
         with self._connected(database) as connection, connection.transaction():
-            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(into_schema)))
+            self._make_schema(connection, into_schema, like=tables[0])
             for schema, name in tables:
                 for parent_schema, parent, is_partition in self._rows(connection, "parents", schema=schema, table=name):
                     if (parent_schema, parent) not in tables and parent_schema != into_schema:
@@ -238,13 +238,19 @@ class PsycopgDatabase:
         with self._connected(database) as connection, connection.transaction():
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
             if old:
-                connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(placement.kept_schema)))
+                self._make_schema(connection, placement.kept_schema, like=old[0])
             for old_schema, old_name in old:
                 connection.execute(set_schema(old_schema, old_name, placement.kept_schema))
             for new_schema, new_name in new:
                 connection.execute(set_schema(new_schema, new_name, schema))
             for statement in placement.completing:
                 connection.execute(statement.encode())
+
+    def _make_schema(self, connection: Connection, schema: str, *, like: tuple[str, str]) -> None:
+        """A schema that belongs to a table's owner, who then can read what is put there, dump it and drop it."""
+        owner = self._rows(connection, "table_owner", schema=like[0], table=like[1])[0][0]
+        statement = sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}")
+        connection.execute(statement.format(sql.Identifier(schema), sql.Identifier(owner)))
 
     def drop_schema(self, database: str, schema: str) -> None:
         """Remove a schema with all in it, for good. One that is gone already is no error."""

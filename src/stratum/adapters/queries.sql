@@ -478,6 +478,12 @@ SELECT n.nspname, c.relname
 FROM family f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 ORDER BY f.depth, n.nspname, c.relname
 
+-- name: table_owner
+-- The role a table belongs to.
+SELECT pg_get_userbyid(c.relowner)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s
+
 -- name: parents
 -- What a table is a partition of or inherits from.
 SELECT pn.nspname, p.relname, c.relispartition

@@ -100,7 +100,7 @@ def _backup_proven(ports: Ports) -> Line:
     proof = standing_proofs(proofs).get(proven.id) if proven else None
     failed = _failed_since(proofs, proof)
     if proof is None or failed:
-        state = f"drill of {failed.backup_id} says {failed.verdict}" if failed else "none is proven"
+        state = f"{failed.method} of {failed.backup_id} says {failed.verdict}" if failed else "none is proven"
         return _line("backup-proven", holds=False, state=state)
     age = ports.clock.now() - proof.finished_at
     said = f"the last proof is {render_age(age)} old"
