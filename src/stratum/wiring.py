@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from stratum.adapters.archive import DirectoryArchive
 from stratum.adapters.clock import SystemClock
@@ -12,10 +13,11 @@ from stratum.adapters.cluster_roles import BACKUP_ROLE, REPLICATION_ROLE
 from stratum.adapters.embedded_postgresql import SUPERUSER, EmbeddedPostgresql, EmbeddedSettings
 from stratum.adapters.journal import FileLock, JsonLinesJournal, observe_who
 from stratum.adapters.postgresql_installation import default_directory
+from stratum.adapters.read_only import ReadOnlyArchive, ReadOnlyRuntime
 from stratum.adapters.stack_files import StackFilesOnDisk, lay_down
 from stratum.config import Settings, find_stack, load_settings
 from stratum.engine.run_plan import run_plan, show_plan
-from stratum.ports import Consent, Outcome, Ports, Prepared, Progress
+from stratum.ports import Archive, Consent, Ports, Progress, Runtime
 
 
 def open_stack(
@@ -23,7 +25,7 @@ def open_stack(
     *,
     consent: Consent,
     progress: Progress,
-    run: Callable[[Prepared, Ports], Outcome] = run_plan,
+    dry_run: bool = False,
 ) -> Ports:
     """The stack at or above `directory`, ready for the engine. Reads its files; connects to nothing."""
     settings = load_settings(find_stack(directory.absolute()))
@@ -34,7 +36,7 @@ def open_stack(
         data_directory=settings.database_directory,
         declared_domain=settings.archive.failure_domain,
     )
-    return Ports(
+    ports = Ports(
         stack=settings.as_stack(),
         runtime=EmbeddedPostgresql(embedded_settings(settings)),
         archive=archive,
@@ -44,8 +46,19 @@ def open_stack(
         progress=progress,
         consent=consent,
         files=StackFilesOnDisk(directory=settings.directory, environment=settings.environment),
-        run=run,
+        run=run_plan,
         who=who,
+    )
+    return read_only(ports) if dry_run else ports
+
+
+def read_only(ports: Ports) -> Ports:
+    """The same stack for a dry run: plans are shown instead of run, and looking leaves no trace."""
+    return replace(
+        ports,
+        run=show_plan,
+        archive=cast("Archive", ReadOnlyArchive(ports.archive)),
+        runtime=cast("Runtime", ReadOnlyRuntime(ports.runtime)),
     )
 
 
@@ -78,6 +91,3 @@ def init_stack(directory: Path, *, name: str, archive: str) -> tuple[Path, ...]:
     written = lay_down(directory, name=name, database_directory=home, archive=archive)
     store.initialise(name)
     return written
-
-
-__all__ = ["init_stack", "open_stack", "run_plan", "show_plan"]

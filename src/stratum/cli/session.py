@@ -40,7 +40,7 @@ def opened(stack: Path, *, as_json: bool, dry_run: bool = False, confirm: list[s
             stack,
             consent=TypedConsent(confirm or []),
             progress=choose_progress(quiet=as_json),
-            run=wiring.show_plan if dry_run else wiring.run_plan,
+            dry_run=dry_run,
         )
 
 
