@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from stratum.core.errors import StratumError
@@ -58,8 +59,10 @@ def finish_unfinished(ports: Ports, actions_of: Mapping[str, ActionsOf]) -> tupl
     the lock. Raises `plan-stranded` and `plan-unfinished`; the plan then stays open for the next command.
     """
     said = []
-    for progress in reversed(unfinished_plans(ports.journal.entries())):
-        plan = progress.plan
+    for cut in reversed(unfinished_plans(ports.journal.entries())):
+        plan = cut.plan
+        # As in the first run, a step finds the plan's own values among the facts.
+        progress = replace(cut, facts=plan.params | cut.facts)
         prepared = Prepared(plan=plan, actions=actions_of[plan.verb](plan, ports))
         if _goes_forward(prepared, progress, ports):
             said.append(f"{plan.verb} {plan.id} had been cut short; {_finish(prepared, progress, ports)}")
