@@ -15,9 +15,10 @@ from stratum.core.plan import Facts, PlanEnd
 from stratum.engine.destroy import destroy
 from stratum.engine.finish_plans import under_lock
 from stratum.engine.restore import Target, restore
+from stratum.engine.run_plan import run_plan
 from stratum.engine.take_dump import take_dump
 from stratum.ports import Action, Outcome, Ports, Prepared, RunState
-from stratum.wiring import init_stack, run_plan
+from stratum.wiring import init_stack
 from tests.fixtures.cut_stacks import CutStack
 from tests.fixtures.stacks import DATABASE, OWNER, Asked, StackUnderTest
 
