@@ -48,8 +48,13 @@ def run_timed(
         )
         watch = _MemoryWatch(child.pid)
         watch.start()
-        # wait4 and not wait(): only it hands back what this very child used.
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            # wait4 and not wait(): only it hands back what this very child used.
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
         seconds = time.perf_counter() - began
         watch.end()
         child.returncode = os.waitstatus_to_exitcode(status)
