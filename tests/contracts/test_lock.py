@@ -18,6 +18,7 @@ LockOf = Callable[[str], Lock]
 
 
 def _files(path: Path) -> LockOf:
+    (path / "archive.json").write_text("{}")
     return lambda who: FileLock(path, clock=SettableClock(NOW), who=who)
 
 

@@ -262,7 +262,8 @@ class EmbeddedPostgresql:
             "--wait",
             f"--timeout={_START_SECONDS:.0f}",
             f"--log={log}",
-            f"--options=-p {port}",
+            # A cluster that was made by hand listens elsewhere, and has to be met to be recognised.
+            f"--options=-p {port} -c unix_socket_directories=../run",
             "start",
         )
         try:

@@ -52,7 +52,8 @@ class FileLock:
     @contextmanager
     def hold(self, *, why: str) -> Iterator[None]:
         """Hold the lock while the block runs. Raises `locked`, saying who holds it."""
-        if not self._path.parent.is_dir():
+        if not (self._path.parent / "archive.json").exists():
+            # A mount point without its disk is an empty directory, and nothing may be left in it.
             raise StratumError("archive-missing", path=self._path.parent)
         with durable.archive_errors(self._path):
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o660)

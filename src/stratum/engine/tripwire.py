@@ -31,7 +31,11 @@ def observe_sighting(ports: Ports) -> Sighting:
     recorded = ports.archive.recorded_identity()
     observed = None
     if ports.runtime.observe().state not in {RunState.ABSENT, RunState.DAMAGED}:
-        observed = ports.runtime.server(Role.MAINTENANCE).database.observe_identity(ports.stack.databases)
+        database = ports.runtime.server(Role.MAINTENANCE).database
+        observed = database.observe_identity(ports.stack.databases)
+        if recorded is not None and observed.system_identifier != recorded.system_identifier:
+            # A stranger's data may stand in databases of any name.
+            observed = database.observe_identity(tuple(database.database_oids()))
     likeness = compare_identity(recorded=recorded, observed=observed)
     return Sighting(likeness=likeness, recorded=recorded, observed=observed)
 
@@ -76,7 +80,7 @@ def record_identity_of(ports: Ports, *, cluster: object) -> None:
         sighting = observe_sighting(ports)
         observed = sighting.observed
         if observed and observed.system_identifier == cluster and sighting.likeness is not Likeness.OLDER:
-            ports.archive.record_identity(observed)
+            record_identity(ports)
             return
     ports.progress.say(f"cluster {cluster} does not stand here any more: the record is left as it is")
 
