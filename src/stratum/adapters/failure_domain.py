@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 _VIRTUAL = re.compile(r"(vd[a-z]+|xvd[a-z]+|dm-\d+|loop\d+|md\d+|zram\d+|ram\d+|nbd\d+)$")
-_PARTITION = re.compile(r"(?<=[a-z])\d+$|(?<=\d)p\d+$")
+_SYSFS = Path("/sys/dev/block")
 
 
 def observe_failure_domain(archive: Path, data: Path) -> str:
@@ -34,6 +34,12 @@ def _device(path: Path) -> int:
 
 
 def _disk(device: int) -> str | None:
-    """The whole disk a block device belongs to, from sysfs; None for tmpfs, overlay and other non-disks."""
-    link = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-    return _PARTITION.sub("", link.resolve().name) if link.exists() else None
+    """The whole disk a block device belongs to, from sysfs; None for tmpfs, overlay and other non-disks.
+
+    (https://www.kernel.org/doc/Documentation/ABI/stable/sysfs-block)
+    """
+    link = _SYSFS / f"{os.major(device)}:{os.minor(device)}"
+    if not link.exists():
+        return None
+    found = link.resolve()
+    return found.parent.name if (found / "partition").exists() else found.name

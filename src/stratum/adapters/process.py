@@ -37,7 +37,7 @@ class RunAs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
-    """A program that ended; output is decoded leniently, because names in databases may be in any encoding."""
+    """A program that ended; bytes that are not UTF-8, as names in a database may be, are written in hexadecimal."""
 
     exit_code: int
     stdout: str
@@ -193,7 +193,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 def _text(stream: IO[bytes]) -> str:
     stream.seek(0)
-    return stream.read().decode("utf-8", "replace")
+    return stream.read().decode("utf-8", "backslashreplace")
 
 
 def _tail(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from stratum.adapters.catalog_rows import fetch_rows
 from stratum.adapters.database_facts import observe_database_facts
 from stratum.adapters.database_statements import (
     create_statement,
@@ -305,15 +306,16 @@ class PsycopgDatabase:
         return connection.execute(query(name), values or None).fetchall()
 
     def _one(self, connection: Connection, name: str, **values: object) -> object:
-        return self._rows(connection, name, **values)[0][0]
+        """The only value; text of a SQL_ASCII database, which psycopg hands over as bytes, becomes text."""
+        value = self._rows(connection, name, **values)[0][0]
+        return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
     def _has_rows(self, database: str) -> bool:
         """A database or table that cannot be read is damaged, which is another thing than emptied."""
         try:
             with self._connected(database) as connection:
-                for schema, table in self._rows(connection, "tables_largest_first"):
-                    probe = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(sql.Identifier(schema, table))
-                    row = connection.execute(probe).fetchone()
+                for table in fetch_rows(connection, "tables_largest_first"):
+                    row = connection.execute(b"SELECT EXISTS (SELECT FROM ONLY %b)" % table.sql("relation")).fetchone()
                     if row is not None and row[0]:
                         return True
         except StratumError as error:

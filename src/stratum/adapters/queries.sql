@@ -409,7 +409,7 @@ SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname !~ '^pg_' ORDE
 
 -- name: tables_largest_first
 -- Ordinary tables outside the system's schemas; the largest are the likeliest to hold a row.
-SELECT n.nspname, c.relname
+SELECT format('%I.%I', n.nspname, c.relname) AS relation
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY c.relpages DESC, n.nspname, c.relname

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from stratum.engine.restore import Target
     from stratum.ports import Outcome, Ports
 
+_NAME_LIMIT_BYTES = 63
+
 
 def restore(
     backup_id: Annotated[
@@ -61,7 +63,7 @@ def parse_moment(text: str) -> datetime:
     """ISO 8601; without a zone it is this machine's local time. Raises `invalid-argument`."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         problem = f"{text!r} is not a time such as 2026-03-02T10:00+01:00"
         raise StratumError("invalid-argument", argument="--at", problem=problem) from None
 
@@ -69,6 +71,9 @@ def parse_moment(text: str) -> datetime:
 def _target(backup_id: str | None, at: str | None, database: str | None, into: str | None) -> Target:
     from stratum.engine.restore import Target
 
+    if into is not None and not 0 < len(into.encode()) <= _NAME_LIMIT_BYTES:
+        problem = f"a database's name has 1 to {_NAME_LIMIT_BYTES} bytes, not {len(into.encode())}"
+        raise StratumError("invalid-argument", argument="--into", problem=problem)
     moment = parse_moment(at) if at else None
     return Target(backup_id=backup_id, at=moment, database=database, into=into)
 
