@@ -131,9 +131,9 @@ def start(
     )
 
 
-def end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a program and all it started, gently and then by force; waits until it is gone."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+def end_group(child: subprocess.Popen[bytes], *, first: signal.Signals = signal.SIGTERM) -> None:
+    """End a program and all it started, by the `first` signal and then by force; waits until it is gone."""
+    for number in (first, signal.SIGKILL):
         if child.poll() is not None:
             return
         _signal_group(child.pid, number)
