@@ -13,7 +13,7 @@ from stratum.core.proof import Check, Method, Proof, Verdict, compare_facts, cou
 from stratum.core.schema import compare_schemas
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.take_dump import space_guard
-from stratum.engine.verify_backup import check_stored_files
+from stratum.engine.verify_backup import check_stored_files, check_tools
 from stratum.ports import Action, Outcome, Ports, Prepared, Server
 
 _SPARE_BYTES = 256 << 20
@@ -94,6 +94,8 @@ def _drill(manifest: Manifest, ports: Ports) -> _Result:
     files = check_stored_files(manifest, path, ports)
     if files.verdict is not Verdict.PROVEN:
         return _Result(checks=(files,))
+    if (unread := check_tools(manifest, ports)) is not None:
+        return _Result(checks=(files, unread))
     try:
         with ports.runtime.scratch(purpose="drill", bootstrap_role=manifest.bootstrap_role) as server:
             return _restore_and_compare(manifest, ports, server, files)

@@ -9,7 +9,7 @@ from pathlib import Path
 from stratum.core.backup import CHECKSUMS, DumpedDatabase, FileFacts, Manifest, render_checksums
 from stratum.core.dump_contents import compare_contents
 from stratum.core.errors import StratumError
-from stratum.core.proof import Check, Method, Proof, Verdict, listed, overall
+from stratum.core.proof import Check, Method, Proof, Verdict, could_not_verify, listed, overall
 from stratum.engine.run_plan import new_plan_id
 from stratum.ports import PgTools, Ports
 
@@ -44,11 +44,21 @@ def verification_checks(manifest: Manifest, ports: Ports) -> tuple[Check, ...]:
     files = check_stored_files(manifest, path, ports)
     if files.verdict is not Verdict.PROVEN:
         return (files,)
+    if (unread := check_tools(manifest, ports)) is not None:
+        return (files, unread)
     tools = ports.runtime.offline_tools()
     return (
         files,
         *(check for database in manifest.databases for check in _check_dump(database, path, tools)),
     )
+
+
+def check_tools(manifest: Manifest, ports: Ports) -> Check | None:
+    """None when the tools here can read the dump; older ones cannot, which says nothing about the dump."""
+    wrote, here = manifest.tool_version, ports.runtime.tools_version()
+    if int(here.split(".")[0]) >= int(wrote.split(".")[0]):
+        return None
+    return could_not_verify("tools", f"the dump was written by pg_dump {wrote}, and the tools here are {here}")
 
 
 def check_stored_files(manifest: Manifest, path: Path, ports: Ports) -> Check:
