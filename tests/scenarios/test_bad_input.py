@@ -354,7 +354,7 @@ def test_an_error_is_one_object_on_stdout_when_json_was_asked_for(archived_stack
     error = json.loads(done.stdout)["error"]
     assert done.returncode == 10
     assert set(error) == {"code", "message", "data", "next", "details"}
-    assert error["code"] == "not-running"
+    assert error["code"] == "cluster-absent"
 
 
 _BROKEN = """

@@ -82,10 +82,11 @@ class EmbeddedPostgresql:
         return ServerState(state=RunState.RUNNING, detail=detail, major=major, port=running.port)
 
     def server(self, role: Role) -> Server:
-        """The running server, connected to as `role`. Raises `not-running`."""
+        """The running server, connected to as `role`. Raises `not-running` and `server-newer-than-tools`."""
         state = self.observe()
         if state.state is not RunState.RUNNING or state.port is None:
             raise StratumError("not-running", detail=state.detail)
+        self._refuse_newer(state.major)
         user = self._user(role)
         endpoint = Endpoint(host=self._host(), port=state.port, user=user, password=self._settings.passwords[user])
         return _bound(self._installation, endpoint)
