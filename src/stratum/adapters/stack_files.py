@@ -7,7 +7,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stratum.adapters import durable
@@ -116,7 +116,8 @@ class StackFilesOnDisk:
     """The files of one stack, as the checklist sees them."""
 
     directory: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
+    """Holds passwords."""
 
     def observe(self) -> StackFilesState:
         env = self.directory / ".env"
