@@ -43,7 +43,8 @@ class CopyCounter:
         return buffer[at + len(_BEGIN) - 1 :]
 
     def _block_ends(self, buffer: bytes) -> bytes | None:
-        at = buffer.find(_END)
+        # One byte is looked for about fifty times as fast as four, and most data has no backslash.
+        at = buffer.find(_END) if b"\\" in buffer else -1
         if at < 0 or self._count is None:
             return None
         self.rows.append(self._count + buffer.count(b"\n", 0, at + 1))
