@@ -57,7 +57,7 @@ def test_an_interrupted_verb_takes_itself_back_and_says_so(
     with ExitStack() as holds:
         let_go = holds.enter_context(_held_in(stack, phase))
         child = holds.enter_context(_command(stack, verb))
-        wait_until(lambda: _is_in(stack, phase) or child.poll() is not None)
+        wait_until(lambda: bool(_is_in(stack, phase)) or child.poll() is not None)
         seen = _is_in(stack, phase)
         child.send_signal(number)
         wait_until(lambda: _is_in(stack, phase) != seen or child.poll() is not None)
@@ -78,7 +78,7 @@ def test_a_killed_drill_leaves_no_server_running(cut_stack: CutStack) -> None:
     """SIGKILL leaves no chance to end a child: the kernel does it."""
     _prepare(cut_stack.stack, RESTORING)
     with _command(cut_stack.stack, "drill") as child:
-        wait_until(lambda: _is_in(cut_stack.stack, RESTORING) or child.poll() is not None)
+        wait_until(lambda: bool(_is_in(cut_stack.stack, RESTORING)) or child.poll() is not None)
         child.kill()
     wait_until(lambda: strangers(cut_stack.stack) == [])
     cut_stack.recover()
