@@ -23,7 +23,7 @@ from stratum.core.errors import StratumError
 STDERR_LINES_KEPT = 25
 _TICK_SECONDS = 0.2
 _ENDING_SECONDS = 10.0
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
