@@ -63,6 +63,7 @@ def read_only(ports: Ports) -> Ports:
 
 
 def embedded_settings(settings: Settings) -> EmbeddedSettings:
+    """What the embedded runtime is told of a stack. Raises `missing-secret` for a password .env does not set."""
     owner = settings.value("POSTGRES_USER")
     return EmbeddedSettings(
         directory=settings.database_directory,

@@ -19,6 +19,8 @@ from stratum.ports import RestoreSelection
 JOBS = 2
 _TIMEOUT_SECONDS = 24 * 3600.0
 _QUICK_SECONDS = 300.0
+_LOCK_WAIT_MILLISECONDS = 300_000
+"""A table that a migration keeps to itself for longer ends the dump, instead of the dump waiting behind it unseen."""
 
 _ENTRY = re.compile(r"\d+; \d+ \d+ (.*)")
 """A line of `pg_restore --list`: dump id, catalogue OID, object OID, description."""
@@ -103,6 +105,7 @@ class PostgresqlTools:
             f"--jobs={JOBS}",
             f"--compress={compress}",
             f"--snapshot={snapshot}",
+            f"--lock-wait-timeout={_LOCK_WAIT_MILLISECONDS}",
             f"--file={into}",
             "--no-password",
             f"--dbname={self._endpoint.conninfo(database)}",

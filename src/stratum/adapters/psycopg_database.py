@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -39,13 +40,22 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PsycopgSnapshot:
-    """An exported snapshot, and the transaction that keeps it open."""
+    """An exported snapshot; the transaction that keeps it open holds no lock on any table.
+
+    The facts are read by a transaction of their own, which ends before a tool begins. Were its locks still
+    held then, an ALTER TABLE queued behind them would hold up the tool, and the tool our end: a wait in a
+    circle that runs through two clients, so that no server can see it.
+    """
 
     name: str
-    connection: Connection
+    taken_at: datetime
+    connect: Callable[[], AbstractContextManager[Connection]]
 
     def observe_facts(self, mode: DigestMode, progress: Callable[[int, int], None] | None = None) -> DatabaseFacts:
-        return observe_database_facts(self.connection, mode=mode, progress=progress)
+        with self.connect() as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name)))
+            return observe_database_facts(connection, mode=mode, progress=progress, snapshot_at=self.taken_at)
 
 
 class PsycopgDatabase:
@@ -103,8 +113,8 @@ class PsycopgDatabase:
         """
         with self._connected(database) as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            name = str(self._one(connection, "export_snapshot"))
-            yield PsycopgSnapshot(name=name, connection=connection)
+            ((name, taken_at),) = self._rows(connection, "export_snapshot")
+            yield PsycopgSnapshot(name=name, taken_at=taken_at, connect=lambda: self._connected(database))
 
     def observe_facts(self, database: str, mode: DigestMode) -> DatabaseFacts:
         with self._connected(database) as connection:

@@ -7,7 +7,7 @@ from stratum.core.guard import GuardResult
 from stratum.core.identity import Likeness
 from stratum.core.proof import listed
 from stratum.engine.take_dump import space_guard
-from stratum.engine.tripwire import look_alike_error, observe_sighting
+from stratum.engine.tripwire import observe_sighting
 from stratum.ports import Ports, Role
 
 
@@ -69,14 +69,19 @@ def _version_guard(ports: Ports, manifest: Manifest) -> GuardResult:
 def _foreign_guard(ports: Ports, *, into: bool) -> GuardResult:
     """A stranger's cluster is not a place to restore into; an older, emptied or new one of ours is."""
     sighting = observe_sighting(ports)
-    foreign = sighting.likeness is Likeness.FOREIGN
     observed = sighting.observed.system_identifier if sighting.observed else "none"
+    manifests = ports.archive.manifests()
     return GuardResult(
         name="not-foreign",
-        holds=into or not foreign,
+        holds=into or sighting.likeness is not Likeness.FOREIGN,
         statement=f"the running cluster is {observed} ({sighting.likeness})",
         code="cluster-foreign",
-        details=look_alike_error(sighting, ports).details if foreign else {},
+        details={
+            "observed": observed,
+            "recorded": sighting.recorded.system_identifier if sighting.recorded else "none",
+            "backups": str(len(manifests)),
+            "newest": f"{manifests[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if manifests else "never",
+        },
     )
 
 
