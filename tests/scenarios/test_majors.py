@@ -61,6 +61,11 @@ def test_a_dump_of_14_is_proven_and_restored_on_17_and_never_goes_back(empty_pla
     proof = new.drill(backup)
     assert [check for check in proof.checks if check.verdict is not Verdict.PROVEN] == []
     newer = new.backup()
+    new.stop()
+    (new.data / "PG_VERSION").write_text("14\n")
+    (new.data / "global" / "pg_control").unlink()
+    new.restore(newer)
+    _is_whole(new)
     shutil.rmtree(new.data)
     with pytest.raises(StratumError) as refused:
         old.restore(newer)

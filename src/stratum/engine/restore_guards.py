@@ -24,7 +24,7 @@ def restore_guards(
                         where="the data directory")  # fmt: skip
     guards = [
         _lineage_guard(ports, manifest, into=into is not None),
-        _version_guard(ports, manifest),
+        _version_guard(ports, manifest, rebuild=rebuild),
         space,
     ]
     if not rebuild:
@@ -51,8 +51,10 @@ def _lineage_guard(ports: Ports, manifest: Manifest, *, into: bool) -> GuardResu
     )
 
 
-def _version_guard(ports: Ports, manifest: Manifest) -> GuardResult:
-    server = ports.runtime.observe().major or int(ports.runtime.tools_version().split(".")[0])
+def _version_guard(ports: Ports, manifest: Manifest, *, rebuild: bool) -> GuardResult:
+    """A new cluster is made by the programs at hand, whatever major the damaged one had."""
+    tools = int(ports.runtime.tools_version().split(".")[0])
+    server = tools if rebuild else ports.runtime.observe().major or tools
     return GuardResult(
         name="right-version",
         holds=server >= manifest.cluster.major,
