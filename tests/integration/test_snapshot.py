@@ -10,7 +10,7 @@ from tests.fixtures.postgresql_majors import MajorServer
 
 
 def test_a_migration_may_change_a_table_that_was_counted_while_the_snapshot_is_held(major_server: MajorServer) -> None:
-    """Locks kept until the dump ends would close a circle: dump behind migration, migration behind us, us behind dump."""
+    """Locks kept until the dump ends close a circle: dump behind migration, migration behind us, us behind dump."""
     server = major_server(17)
     with server.database() as name:
         with server.connect(name) as connection:

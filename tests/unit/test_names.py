@@ -17,6 +17,7 @@ from stratum.adapters.postgresql_tools import (
     _speaks_of,
     _unquote,
 )
+from stratum.core.backup import TableFacts
 from stratum.core.errors import StratumError
 from stratum.core.stack import Secret
 from stratum.core.table_statements import statements_of_table
@@ -228,3 +229,11 @@ def test_the_statements_of_a_table_are_its_foreign_keys_and_triggers_and_no_othe
 
 def test_a_table_without_any_has_no_statements() -> None:
     assert statements_of_table(_SCRIPT, ("public", "account")) == ()
+
+
+def test_two_tables_never_share_a_qualified_name() -> None:
+    def table(schema: str, name: str) -> TableFacts:
+        return TableFacts(schema=schema, name=name, rows=0, digest=None, digested_rows=0, bytes=0)
+
+    assert table("a.b", "c").qualified != table("a", "b.c").qualified
+    assert table("public", "plain Name").qualified == "public.plain Name"

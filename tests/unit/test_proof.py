@@ -168,3 +168,12 @@ def test_a_long_list_of_names_is_cut_and_says_how_many_are_left_out() -> None:
 
 def _named(name: str, expected: DatabaseFacts, restored: DatabaseFacts) -> Check:
     return next(check for check in compare_facts(expected=expected, restored=restored) if check.name == name)
+
+
+def test_an_index_that_was_invalid_before_the_backup_fails_no_drill() -> None:
+    half_built = some_facts(invalid_indexes=("public.half_built",))
+
+    check = _named("indexes", half_built, half_built)
+
+    assert check.verdict is Verdict.PROVEN
+    assert "public.half_built" in check.reason

@@ -58,7 +58,8 @@ class TableFacts:
 
     @property
     def qualified(self) -> str:
-        return f"{self.schema}.{self.name}"
+        """`schema.name`; a part with a dot or a quote in it is quoted, so that no two tables share a name."""
+        return ".".join(_quoted_if_odd(part) for part in (self.schema, self.name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,3 +244,7 @@ class Manifest:
     @property
     def rows(self) -> int:
         return sum(database.facts.rows for database in self.databases)
+
+
+def _quoted_if_odd(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"' if {".", '"'} & set(name) else name
