@@ -35,16 +35,22 @@ LOOKING, DUMPING, RESTORING, ASKING_THE_SMOKE, SWAPPING = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+PHASES = (
+    ("backup", LOOKING, signal.SIGINT),
+    ("backup", DUMPING, signal.SIGTERM),
+    ("drill", RESTORING, signal.SIGINT),
+    ("drill", ASKING_THE_SMOKE, signal.SIGTERM),
+    ("restore", RESTORING, signal.SIGTERM),
+    ("restore", SWAPPING, signal.SIGINT),
+)
+OTHER = {signal.SIGINT: signal.SIGTERM, signal.SIGTERM: signal.SIGINT}
+
+
 @pytest.mark.parametrize(
-    ("verb", "phase"),
+    ("verb", "phase", "number"),
     [
-        ("backup", LOOKING),
-        ("backup", DUMPING),
-        ("drill", RESTORING),
-        ("drill", ASKING_THE_SMOKE),
-        ("restore", RESTORING),
-        ("restore", SWAPPING),
+        *PHASES,
+        *(pytest.param(verb, phase, OTHER[number], marks=pytest.mark.torture) for verb, phase, number in PHASES),
     ],
 )
 def test_an_interrupted_verb_takes_itself_back_and_says_so(

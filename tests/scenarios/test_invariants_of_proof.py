@@ -150,12 +150,18 @@ def _later(proof: Proof, verdict: Verdict) -> Proof:
     return dataclasses.replace(proof, id=f"{proof.id}-2", verdict=verdict, finished_at=datetime.now(UTC))
 
 
-@pytest.mark.parametrize("harm", ["emptied", "truncated", "flipped"])
+@pytest.mark.parametrize("harm", ["emptied", "truncated", "flipped", "one role more"])
 def test_a_harmed_dump_is_found_out_and_never_restored(cut_stack: CutStack, harm: str) -> None:
     backup = cut_stack.stack.archive / "dumps" / cut_stack.stack.backup()
-    file = max(backup.rglob("*.zst"), key=lambda path: path.stat().st_size)
+    data = max(backup.rglob("*.zst"), key=lambda path: path.stat().st_size)
+    file = backup / "globals.sql" if harm == "one role more" else data
     content = file.read_bytes()
-    harmed = {"emptied": b"", "truncated": content[:-7], "flipped": content[:-9] + b"\x55" + content[-8:]}
+    harmed = {
+        "emptied": b"",
+        "truncated": content[:-7],
+        "flipped": content[:-9] + b"\x55" + content[-8:],
+        "one role more": content + b"CREATE ROLE intruder SUPERUSER LOGIN;\n",
+    }
     file.write_bytes(harmed[harm])
     ports = cut_stack.stack.ports()
     assert verify_backup(ports.archive.manifests()[-1], ports).verdict is Verdict.FAILED
