@@ -219,12 +219,18 @@ class EmbeddedPostgresql:
 
     def run_command(self, argv: Sequence[str]) -> None:
         """Run one of the application's commands in the stack's directory, with DATABASE_URL set."""
-        run_tool(
-            tuple(argv),
-            timeout_seconds=24 * 3600.0,
-            env=os.environ | self.application_environment(),
-            cwd=self._settings.stack_directory,
-        )
+        ours = self.application_environment()
+        try:
+            run_tool(
+                tuple(argv), timeout_seconds=24 * 3600.0, env=os.environ | ours, cwd=self._settings.stack_directory
+            )
+        except StratumError as error:
+            if error.code != "tool-failed":
+                raise
+            found = error.details
+            # It goes into the journal, and clients like to print the address they were given.
+            said = without_secret(found["stderr"], self._settings.passwords[self._settings.owner])
+            raise StratumError("tool-failed", tool=found["tool"], exit_code=found["exit_code"], stderr=said) from None
 
     def server_log(self, lines: int) -> list[str]:
         logs = sorted((self._directory / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
@@ -315,6 +321,13 @@ def _bound(installation: Installation, endpoint: Endpoint) -> Server:
     from stratum.adapters.psycopg_database import PsycopgDatabase
 
     return Server(database=PsycopgDatabase(endpoint), tools=PostgresqlTools(installation, endpoint))
+
+
+def without_secret(text: str, secret: Secret) -> str:
+    """`text` without the secret, plain or as an address holds it."""
+    for shown in (secret.reveal, quote(secret.reveal, safe="")):
+        text = text.replace(shown, "…")
+    return text
 
 
 def _has_entries(folder: Path) -> bool:

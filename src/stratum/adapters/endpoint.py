@@ -32,12 +32,16 @@ class Endpoint:
 
     @contextmanager
     def passfile(self) -> Iterator[Path]:
-        """A 0600 password file that exists only while a tool runs: a password never stands in argv."""
-        with tempfile.NamedTemporaryFile("w", prefix="stratum-pass-") as stream:
+        """A 0600 password file that exists only while a tool runs: a password never stands in argv.
+
+        It has a 0700 directory to itself, where its user may put what else a tool has to read.
+        """
+        with tempfile.TemporaryDirectory(prefix="stratum-pass-") as private:
+            path = Path(private) / "pass"
+            path.touch(mode=0o600)
             escaped = self.password.reveal.replace("\\", r"\\").replace(":", r"\:")
-            stream.write(f"*:*:*:*:{escaped}\n")
-            stream.flush()
-            yield Path(stream.name)
+            path.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
+            yield path
 
 
 def _quoted(value: str) -> str:

@@ -21,7 +21,12 @@ from stratum.ports import Clock
 
 def observe_who() -> str:
     """Who runs this, as the journal and the lock name them."""
-    return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run us under a number that no account has.
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 
 
 class JsonLinesJournal:

@@ -53,10 +53,12 @@ def run_initdb(
     file is gone afterwards. (https://www.postgresql.org/docs/current/app-initdb.html)
     """
     passfile = workspace / "initial-password"
-    passfile.write_text(password.reveal, encoding="utf-8")
-    passfile.chmod(0o600)
-    if run_as is not None:
-        os.chown(passfile, run_as.uid, run_as.gid)
+    passfile.unlink(missing_ok=True)
+    # Never through a link: the server's account owns the directory, and we may be root.
+    with os.fdopen(os.open(passfile, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(password.reveal)
+        if run_as is not None:
+            os.fchown(stream.fileno(), run_as.uid, run_as.gid)
     try:
         argv = _initdb_argv(installation, data, superuser, passfile)
         run_tool(argv, timeout_seconds=_SECONDS, env=tool_environment(), run_as=run_as)

@@ -70,7 +70,15 @@ def _works_in(pid: int, data: Path) -> bool:
     except FileNotFoundError:
         return not Path("/proc/self").exists()
     except PermissionError:
-        return True
+        return _belongs_to_the_owner_of(data, pid)
+
+
+def _belongs_to_the_owner_of(data: Path, pid: int) -> bool:
+    """Another user's process is no server of ours, whatever number an old lock file names."""
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid == data.stat().st_uid
+    except OSError:
+        return False
 
 
 def _end_process(pid: int) -> None:

@@ -21,6 +21,7 @@ from stratum.adapters.server_start import wait_until_ready
 from stratum.core.stack import Secret
 
 _PORT = 5432
+_SOCKETS = "stratum-"
 _INITDB_SECONDS = 120.0
 
 _CONFIGURATION = """
@@ -81,8 +82,7 @@ class ScratchServers:
             if not home.is_dir() or _is_owned(home):
                 continue
             _stop_leftover(home)
-            if (sockets := home / "sockets").is_file():
-                shutil.rmtree(sockets.read_text(encoding="utf-8"), ignore_errors=True)
+            _remove_sockets(home)
             shutil.rmtree(home)
             home.with_suffix(".lock").unlink(missing_ok=True)
             swept += 1
@@ -170,11 +170,22 @@ def _is_owned(home: Path) -> bool:
 @contextmanager
 def _socket_directory(home: Path, run_as: RunAs | None) -> Iterator[Path]:
     """A short private directory: a Unix socket's path may not be longer than 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="stratum-") as name:
+    with tempfile.TemporaryDirectory(prefix=_SOCKETS) as name:
         path = Path(name)
         (home / "sockets").write_text(name, encoding="utf-8")
         _give_to(run_as, path)
         yield path
+
+
+def _remove_sockets(home: Path) -> None:
+    """Remove the socket directory a leftover names, if it is one and belongs to whoever could have written the name.
+
+    The server's account owns the leftover: as root we would otherwise delete whatever that account writes there.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        named = Path((home / "sockets").read_text(encoding="utf-8"))
+        if named.name.startswith(_SOCKETS) and named.lstat().st_uid == home.lstat().st_uid:
+            shutil.rmtree(named)
 
 
 def _stop_leftover(home: Path) -> None:
@@ -182,8 +193,9 @@ def _stop_leftover(home: Path) -> None:
     pidfile = home / "data" / "postmaster.pid"
     if not pidfile.exists():
         return
-    pid = int(pidfile.read_text(encoding="utf-8").splitlines()[0])
-    with contextlib.suppress(OSError):
+    # After a power cut the file may be empty: such a server wrote without fsync, and is gone.
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pid = int(pidfile.read_text(encoding="utf-8").splitlines()[0])
         if Path(f"/proc/{pid}/cwd").resolve() == (home / "data").resolve():
             os.kill(pid, 9)
 

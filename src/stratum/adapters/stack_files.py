@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -36,10 +37,10 @@ runtime = "embedded"           # local processes, no Docker
 
 [database]
 databases = ["stratum_db"]     # guarded databases; the first is the application's
-directory = "{directory}"
+directory = {directory}
 
 [archive]
-path = "{archive}"             # put it on another disk: on the same one it dies with the data
+path = {archive}             # put it on another disk: on the same one it dies with the data
 # failure_domain = "other-disk"  # declare what the kernel cannot see: same-disk, other-disk or other-host
 
 [backup]
@@ -100,7 +101,7 @@ def lay_down(directory: Path, *, name: str, database_directory: str, archive: st
             raise StratumError("stack-exists", directory=directory, file=file)
     directory.mkdir(parents=True, exist_ok=True)
     generated = "\n".join(f"{secret}={secrets.token_urlsafe(24)}" for secret in _SECRETS)
-    toml = _STRATUM_TOML.format(name=name, directory=database_directory, archive=archive)
+    toml = _STRATUM_TOML.format(name=name, directory=_quoted(database_directory), archive=_quoted(archive))
     durable.write_file(directory / ".env", _ENV.format(port=_free_port(), secrets=generated), mode=0o600)
     durable.write_file(directory / "stratum.toml", toml)
     _add_lines(directory / ".gitignore", _GITIGNORE.splitlines())
@@ -143,6 +144,11 @@ class StackFilesOnDisk:
             return ignore.exists() and ".env" in ignore.read_text(encoding="utf-8").splitlines()
         argv = ("git", "-C", str(self.directory), "check-ignore", "--quiet", ".env")
         return run_tool(argv, timeout_seconds=30.0, accept=(0, 1), env=dict(os.environ)).exit_code == 0
+
+
+def _quoted(text: str) -> str:
+    """A TOML string, written as JSON writes one (https://toml.io/en/v1.0.0#string)."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _is_weak(value: str) -> bool:
