@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from stratum.adapters.catalog_rows import fetch_rows
+from stratum.adapters.catalog_rows import fetch_row, fetch_rows
 from stratum.adapters.database_facts import observe_database_facts
 from stratum.adapters.database_statements import (
     create_statement,
@@ -113,8 +113,10 @@ class PsycopgDatabase:
         """
         with self._connected(database) as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            ((name, taken_at),) = self._rows(connection, "export_snapshot")
-            yield PsycopgSnapshot(name=name, taken_at=taken_at, connect=lambda: self._connected(database))
+            row = fetch_row(connection, "export_snapshot")
+            yield PsycopgSnapshot(
+                name=row.text("name"), taken_at=row.moment("taken_at"), connect=lambda: self._connected(database)
+            )
 
     def observe_facts(self, database: str, mode: DigestMode) -> DatabaseFacts:
         with self._connected(database) as connection:

@@ -381,7 +381,7 @@ SELECT current_setting('data_checksums') = 'on', clock_timestamp()
 
 -- name: export_snapshot
 -- Let tools read through this transaction's snapshot for as long as it is open.
-SELECT pg_export_snapshot(), transaction_timestamp()
+SELECT pg_export_snapshot() AS name, transaction_timestamp() AS taken_at
 
 -- name: cluster_identity
 -- What tells this cluster from its look-alikes; needs a role that may call the pg_control functions.
