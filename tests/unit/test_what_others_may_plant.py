@@ -73,9 +73,10 @@ def test_what_a_tool_has_to_read_lies_where_no_other_account_can_put_anything() 
     endpoint = Endpoint(host="127.0.0.1", port=5433, user="u", password=Secret("hush"))
 
     with endpoint.passfile() as passfile:
-        assert passfile.parent.stat().st_mode & 0o777 == 0o700
+        assert passfile.stat().st_mode & 0o777 == 0o600
+        assert str(passfile).startswith(f"/proc/{os.getpid()}/fd/"), "no disk holds it, so kill -9 leaves none behind"
 
-    assert not passfile.parent.exists()
+    assert not passfile.exists()
 
 
 def test_an_error_can_be_shown_without_the_password_of_the_address_in_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,14 +35,34 @@ class Endpoint:
     def passfile(self) -> Iterator[Path]:
         """A 0600 password file that exists only while a tool runs: a password never stands in argv.
 
-        It has a 0700 directory to itself, where its user may put what else a tool has to read.
+        Where the kernel can, it lies in memory and goes with this process, however that ends; a file on disk
+        would outlive kill -9. (https://man7.org/linux/man-pages/man2/memfd_create.2.html)
         """
-        with tempfile.TemporaryDirectory(prefix="stratum-pass-") as private:
-            path = Path(private) / "pass"
-            path.touch(mode=0o600)
-            escaped = self.password.reveal.replace("\\", r"\\").replace(":", r"\:")
-            path.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
+        escaped = self.password.reveal.replace("\\", r"\\").replace(":", r"\:")
+        line = f"*:*:*:*:{escaped}\n".encode()
+        in_memory = hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
+        with _file_in_memory(line) if in_memory else _file_on_disk(line) as path:
             yield path
+
+
+@contextmanager
+def _file_in_memory(content: bytes) -> Iterator[Path]:
+    handle = os.memfd_create("stratum-pass")
+    try:
+        os.fchmod(handle, 0o600)
+        os.write(handle, content)
+        yield Path(f"/proc/{os.getpid()}/fd/{handle}")
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _file_on_disk(content: bytes) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="stratum-pass-") as private:
+        path = Path(private) / "pass"
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        yield path
 
 
 def _quoted(value: str) -> str:

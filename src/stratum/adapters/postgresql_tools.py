@@ -133,31 +133,24 @@ class PostgresqlTools:
         present = {_quote_identifier(name) for name in existing}
         lines = script.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         wanted = [line for line in lines if not _speaks_of(line, present, with_settings=with_settings)]
-        with self._endpoint.passfile() as passfile:
-            ours = passfile.with_name(f"{passfile.name}.sql")
+        with tempfile.TemporaryDirectory(prefix="stratum-roles-") as work:
+            ours = Path(work) / "roles.sql"
             ours.write_text("\n".join(wanted) + "\n", encoding="utf-8", errors="surrogateescape")
-            try:
-                self._psql(ours)
-            finally:
-                ours.unlink()
+            self._psql(ours)
 
     def restore(self, database: str, source: Path, *, only: RestoreSelection | None = None) -> None:
         """Load a dump into an empty database; the first error ends it."""
-        with self._endpoint.passfile() as passfile:
-            listing = passfile.with_name(f"{passfile.name}.list")
-            try:
-                argv = (
-                    self._installation.program("pg_restore"),
-                    "--exit-on-error",
-                    *((f"--jobs={JOBS}",) if source.is_dir() else ()),
-                    *(self._list_argv(source, only, listing) if only else ()),
-                    "--no-password",
-                    f"--dbname={self._endpoint.conninfo(database)}",
-                    str(source),
-                )
-                self._run(argv)
-            finally:
-                listing.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix="stratum-list-") as work:
+            argv = (
+                self._installation.program("pg_restore"),
+                "--exit-on-error",
+                *((f"--jobs={JOBS}",) if source.is_dir() else ()),
+                *(self._list_argv(source, only, Path(work) / "list") if only else ()),
+                "--no-password",
+                f"--dbname={self._endpoint.conninfo(database)}",
+                str(source),
+            )
+            self._run(argv)
 
     def restore_schema(self, database: str, source: Path) -> None:
         """Create all that a dump defines in an empty database, without its rows; the first error ends it."""
