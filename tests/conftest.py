@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ pytest_plugins = tuple(
 
 # A container's root may lack rights, such as mounting, that no installation gives it.
 _CANNOT_BE_INSTALLED = "this account may not"
+
+
+def pytest_configure() -> None:
+    """A shell makes what it runs in the background deaf to Ctrl-C, and so every verb that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
