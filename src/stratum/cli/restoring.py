@@ -111,6 +111,8 @@ def _refuse_contradictions(**given: object) -> None:
 
 
 def _done(outcome: Outcome) -> str:
+    from stratum.engine.restore import still_to_restore
+
     params, facts = outcome.plan.params, outcome.facts
     if outcome.plan.verb == "restore-table":
         place = f"stratum restore --table {params['table_schema']}.{params['table']} --place {facts.get('schema')}"
@@ -125,6 +127,10 @@ def _done(outcome: Outcome) -> str:
             if facts.get("set_aside")
             else ""
         )
-        return f"done: {outcome.plan.headline}\na new cluster was made{kept}"
-    back = f"what it replaced is kept as {params['kept']}; `stratum restore --undo` swaps back"
+        left = params.get("left")
+        others = [still_to_restore(str(name)) for name in left] if isinstance(left, list) else []
+        return "\n".join((f"done: {outcome.plan.headline}", f"a new cluster was made{kept}", *others))
+    if facts.get("replaced") is False:
+        return f"done: {outcome.plan.headline}\nthere was no {params['database']} that it replaced"
+    back = f"what it replaced is kept as {params['kept']}; `{params.get('undo')}` swaps back"
     return f"done: {outcome.plan.headline}\n{back}"

@@ -13,7 +13,7 @@ from stratum.engine.run_drill import find_manifest, run_drill
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.take_dump import take_dump
 from stratum.engine.tripwire import refuse_look_alike
-from stratum.ports import Action, Outcome, Ports, Prepared, RunState
+from stratum.ports import Action, Outcome, Ports, Prepared, Role, RunState
 
 _FRESH = timedelta(days=1)
 _STEPS = (
@@ -40,6 +40,7 @@ def destroy(ports: Ports) -> Outcome:
         headline=f"delete all data of {ports.stack.name}; the archive stays",
         steps=_STEPS,
         guards=(_proven_guard(ports),),
+        notes=_unguarded(ports),
         forward_from="delete",
         confirmations=3,
     )
@@ -69,6 +70,13 @@ def destroy_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         Action(name="final-backup", run=final_backup),
         Action(name="delete", run=delete, known=known, took_effect=is_deleted),
     )
+
+
+def _unguarded(ports: Ports) -> tuple[str, ...]:
+    """Databases that go with the cluster and are in no final backup, for the person who has to type three times."""
+    found = ports.runtime.server(Role.MAINTENANCE).database.database_oids().keys()
+    names = sorted(found - {*ports.stack.databases, "postgres"})
+    return tuple(f"in NO final backup, and deleted for good: database {name}" for name in names)
 
 
 def _proven_guard(ports: Ports) -> GuardResult:

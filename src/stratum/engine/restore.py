@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -108,6 +109,8 @@ def _plan(
     live = dumped.facts.properties.name
     age = render_age(now - manifest.taken_at)
     where = f"into {target.into}" if target.into else "in its place"
+    # A new cluster holds nothing but what is restored into it.
+    left = [d.facts.properties.name for d in manifest.databases if rebuild and d is not dumped]
     return Plan(
         id=plan_id,
         verb="restore",
@@ -123,9 +126,11 @@ def _plan(
             "swap": target.into is None,
             "rebuild": rebuild,
             "aside": f"data-before-{short(plan_id)}",
+            "undo": undo_command(ports, live),
+            "left": list(left),
         },
         guards=restore_guards(ports, manifest, dumped, into=target.into, rebuild=rebuild),
-        notes=(*passed_over, *_notes(ports, live, rebuild=rebuild, into=target.into)),
+        notes=(*passed_over, *_notes(ports, live, rebuild=rebuild, into=target.into), *map(still_to_restore, left)),
         forward_from="verify" if target.into else "swap",
         confirmations=0 if target.into else 1,
     )
@@ -168,7 +173,18 @@ def _notes(ports: Ports, live: str, *, rebuild: bool, into: str | None) -> tuple
     left = ports.runtime.server(Role.MAINTENANCE).database.does_not_follow(live)
     notes = [f"does not follow the rename: {name}" for name in left]
     window = render_age(ports.stack.restore.undo_window)
-    return (*notes, f"the database it replaces is kept for {window}; `stratum restore --undo` swaps back")
+    return (*notes, f"the database it replaces is kept for {window}; `{undo_command(ports, live)}` swaps back")
+
+
+def undo_command(ports: Ports, database: str) -> str:
+    """What to type to swap this database back; without a name it would be the application's."""
+    named = "" if database == ports.stack.databases[0] else f" --database {shlex.quote(database)}"
+    return f"stratum restore --undo{named}"
+
+
+def still_to_restore(database: str) -> str:
+    """A database of the backup that this restore leaves out."""
+    return f"not restored yet: {database}; `stratum restore --database {shlex.quote(database)}` brings it back"
 
 
 def _nothing(ports: Ports, target: Target) -> StratumError:

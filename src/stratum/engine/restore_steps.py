@@ -120,8 +120,11 @@ def _building_actions(plan: Plan, ports: Ports, chosen: Chosen, names: SwapNames
 
 
 def _swapping_actions(ports: Ports, chosen: Chosen, names: SwapNames) -> tuple[Action, ...]:
-    def swap(_: Facts) -> None:
-        ports.runtime.server(Role.MAINTENANCE).database.swap_databases(names)
+    def swap(_: Facts) -> Facts:
+        database = ports.runtime.server(Role.MAINTENANCE).database
+        replaced = names.live in database.database_oids()
+        database.swap_databases(names)
+        return {"replaced": replaced}
 
     def remember(facts: Facts) -> None:
         record_identity_of(ports, cluster=facts.get("cluster"))

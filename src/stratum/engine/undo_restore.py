@@ -12,7 +12,7 @@ from stratum.core.guard import GuardResult
 from stratum.core.plan import Effect, Facts, Plan, PlanEnd, PlanProgress, Step, observe_progress
 from stratum.core.proof import listed
 from stratum.core.recovery import compare_tables
-from stratum.engine.restore import name_beside
+from stratum.engine.restore import name_beside, undo_command
 from stratum.engine.restore_steps import find_database, is_swapped, reopen
 from stratum.engine.run_drill import find_manifest
 from stratum.engine.run_plan import new_plan_id
@@ -71,6 +71,7 @@ def undo_restore(ports: Ports, database: str | None) -> Outcome:
             "beside": found.name,
             "kept": name_beside(name, "undone", plan_id),
             "backup_id": found.backup_id,
+            "undo": undo_command(ports, name),
             "put_in_place": list(found.put_in_place) if found.put_in_place is not None else None,
             "cluster": sighting.observed.system_identifier if sighting.observed else None,
         },
@@ -78,7 +79,7 @@ def undo_restore(ports: Ports, database: str | None) -> Outcome:
             GuardResult(name="can-be-swapped", holds=not obstacles, statement=listed(obstacles) or "free",
                         code="swap-obstacle", details={"database": name, "obstacles": listed(obstacles)}),
         ),
-        notes=("what is live now is kept as well: `stratum restore --undo` again comes back to it",),
+        notes=(f"what is live now is kept as well: `{undo_command(ports, name)}` again comes back to it",),
         forward_from="swap",
         confirmations=1,
     )  # fmt: skip
