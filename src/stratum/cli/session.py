@@ -102,7 +102,8 @@ def show_record(record: dict[str, Any], text: str, *, as_json: bool) -> None:
 def install_signal_handlers() -> None:
     """SIGTERM and SIGHUP end a plan the way Ctrl-C does: taken back, with the lock let go."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked that a closed terminal end nothing
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

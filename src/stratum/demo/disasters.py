@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+_TRIES = 20
+"""The clients write to the very tables an accident takes, so the two may wait for each other."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
@@ -97,10 +100,17 @@ DISASTERS: tuple[Disaster, ...] = (
 
 
 def _execute(scene: Scene, statement: str) -> None:
+    """Run the statement as somebody in a hurry would: when the server ends it to break a deadlock, again."""
     import psycopg
 
-    with psycopg.connect(scene.dsn, connect_timeout=10) as connection:
-        connection.execute(statement.encode())
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with psycopg.connect(scene.dsn, connect_timeout=10) as connection:
+                connection.execute(statement.encode())
+            return
+        except psycopg.errors.DeadlockDetected:
+            if attempt == _TRIES:
+                raise
 
 
 def _largest_file(backup: Path) -> Path:
