@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stratum.adapters.archive import DirectoryArchive
 from stratum.adapters.embedded_postgresql import without_secret
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.journal import observe_who
@@ -118,3 +119,10 @@ def test_any_archive_directory_can_be_written_into_the_settings(tmp_path: Path, 
     settings = tomllib.loads((tmp_path / "stack" / "stratum.toml").read_text(encoding="utf-8"))
 
     assert (settings["archive"]["path"], settings["database"]["directory"]) == (archive, archive)
+
+
+def test_another_account_cannot_enter_a_new_archive(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    DirectoryArchive(path, stack="led", data_directory=tmp_path, declared_domain=None).initialise("led")
+
+    assert [entry for entry in (path, *path.iterdir()) if entry.is_dir() and entry.stat().st_mode & 0o007] == []

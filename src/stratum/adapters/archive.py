@@ -65,7 +65,7 @@ class DirectoryArchive:
     def initialise(self, stack: str) -> None:
         """Lay down an empty archive. Leaves one that exists as it is; refuses another stack's."""
         with durable.archive_errors(self._path):
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._path.mkdir(mode=0o750, parents=True, exist_ok=True)
             for folder in ("dumps", "proofs", "journal", "pins"):
                 (self._path / folder).mkdir(mode=0o750, exist_ok=True)
         if not (self._path / "archive.json").exists():
