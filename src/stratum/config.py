@@ -14,7 +14,15 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 from stratum.core.checklist import LINES
 from stratum.core.errors import StratumError
 from stratum.core.retention import RetentionPolicy
-from stratum.core.stack import BackupPolicy, Commands, DrillPolicy, RestorePolicy, Secret, Stack
+from stratum.core.stack import (
+    BackupPolicy,
+    Commands,
+    DrillPolicy,
+    NotifyPolicy,
+    RestorePolicy,
+    Secret,
+    Stack,
+)
 
 FILE = "stratum.toml"
 ENV_FILE = ".env"
@@ -60,6 +68,16 @@ class ArchiveSection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ConsoleSection:
+    """Stratum's own console: the agent, the backend and the frontend."""
+
+    enabled: bool = False
+    """Whether `stratum up` starts them. `stratum init` turns it on."""
+    database: str = "stratum_console"
+    """The console's own database: users, sessions and their audit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckSection:
     """Risks you accept by name."""
 
@@ -81,6 +99,8 @@ class Settings:
     drill: DrillPolicy
     restore: RestorePolicy
     commands: Commands
+    notify: NotifyPolicy
+    console: ConsoleSection
     check: CheckSection
     environment: dict[str, str] = field(repr=False)
 
@@ -119,6 +139,8 @@ class Settings:
             drill=self.drill,
             restore=self.restore,
             commands=self.commands,
+            notify=self.notify,
+            console_database=self.console.database if self.console.enabled else None,
             accepted_risks=self.check.accept,
         )
 
@@ -132,6 +154,8 @@ SECTIONS: dict[str, type[Any]] = {
     "drill": DrillPolicy,
     "restore": RestorePolicy,
     "commands": Commands,
+    "notify": NotifyPolicy,
+    "console": ConsoleSection,
     "check": CheckSection,
 }
 
@@ -222,11 +246,11 @@ def _value(file: Path, where: str, hint: type[object], value: object) -> object:
             return Path(TypeAdapter(str).validate_python(value, strict=True))
         if isinstance(value, list):
             return TypeAdapter(hint).validate_python(tuple(value))
-        if isinstance(value, bool):
+        if isinstance(value, bool) and hint is not bool:
             raise ValueError("true and false are not what this setting takes")
         if isinstance(value, str) and hint in {int, float}:
             raise ValueError(f"{value!r} is a text and not a number")
-        return TypeAdapter(hint).validate_python(value)
+        return TypeAdapter(hint).validate_python(value, strict=hint is bool)
     except ValidationError as error:
         _invalid(file, where, error.errors(include_url=False, include_input=False)[0]["msg"])
     except ValueError as error:

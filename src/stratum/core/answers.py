@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from stratum.core.backup import BackupKind, Manifest
 from stratum.core.checklist import LineState
-from stratum.core.plan import Facts, Plan, PlanEnd
+from stratum.core.plan import Facts, JournalEntry, Plan, PlanEnd
+from stratum.core.proof import Proof, Verdict
 
 FORMAT = 1
 
@@ -68,3 +71,95 @@ class OutcomeAnswer:
     """None for a dry run: nothing was carried out."""
     facts: Facts
     """What the steps learned: the new backup's id, the databases' names, the verdict."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupSummary:
+    """One backup in a list, with what is known of it."""
+
+    id: str
+    kind: BackupKind
+    taken_at: datetime
+    """The recovery point: what a restore of it brings back."""
+    databases: tuple[str, ...]
+    rows: int
+    bytes: int
+    """Stored size."""
+    postgresql_major: int
+    verdict: Verdict | None
+    """Of the newest drill that says something about it; None when it was never drilled."""
+    proven_at: datetime | None
+    restore_seconds: float | None
+    """As the newest drill that proved it measured."""
+    pinned: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DamagedBackup:
+    """A directory of the archive that is not a backup."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupsAnswer:
+    """What `stratum backups list --json` prints: newest first."""
+
+    format: int = FORMAT
+    backups: tuple[BackupSummary, ...]
+    broken: tuple[DamagedBackup, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupAnswer:
+    """What `stratum backups show --json` prints."""
+
+    format: int = FORMAT
+    pinned: bool
+    manifest: Manifest
+    proofs: tuple[Proof, ...]
+    """Oldest first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PinAnswer:
+    """What `stratum backups pin --json` prints."""
+
+    format: int = FORMAT
+    backup_id: str
+    pinned: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProofsAnswer:
+    """All proofs, newest first."""
+
+    format: int = FORMAT
+    proofs: tuple[Proof, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalAnswer:
+    """The newest entries of the journal, newest first."""
+
+    format: int = FORMAT
+    entries: tuple[JournalEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingValue:
+    """One setting as it is in force. A secret is never among them."""
+
+    name: str
+    """`[section] key`, as in the settings reference."""
+    value: str
+    """As stratum.toml would say it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingsAnswer:
+    """What the stack is set to."""
+
+    format: int = FORMAT
+    settings: tuple[SettingValue, ...]

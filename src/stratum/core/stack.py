@@ -25,6 +25,10 @@ class Secret:
 class BackupPolicy:
     """How closely a dump looks at the data, and when it is not called a backup. `[backup]` of stratum.toml."""
 
+    schedule: str = ""
+    """When the agent takes a backup and then applies retention: a cron expression such as `0 1 * * *`. Empty: never."""
+    timezone: str = "UTC"
+    """The time zone of all schedules, such as Europe/Paris."""
     digest: DigestMode = DigestMode.FULL
     """How much of the content is digested: full, sampled or counts."""
     collapse_limit: float = 0.5
@@ -35,6 +39,8 @@ class BackupPolicy:
 class DrillPolicy:
     """What a drill asks beside its own comparisons. `[drill]` of stratum.toml."""
 
+    schedule: str = ""
+    """When the agent drills the newest backup: a cron expression. Empty: never."""
     smoke_sql: tuple[str, ...] = ()
     """Statements the restored database must answer with a first value that is neither false nor NULL."""
 
@@ -60,6 +66,16 @@ class Commands:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NotifyPolicy:
+    """Who is told when something turns red. `[notify]` of stratum.toml."""
+
+    urls: tuple[str, ...] = ()
+    """Where alarms go, as Apprise addresses. `$NAME` is taken from .env: an address with a token in it belongs there."""
+    heartbeat_url: str = ""
+    """Asked for after each backup that succeeded, so that silence raises the alarm elsewhere. `$NAME` as above."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stack:
     """One stack, without a path or a secret in it."""
 
@@ -71,5 +87,8 @@ class Stack:
     drill: DrillPolicy = field(default_factory=DrillPolicy)
     restore: RestorePolicy = field(default_factory=RestorePolicy)
     commands: Commands = field(default_factory=Commands)
+    notify: NotifyPolicy = field(default_factory=NotifyPolicy)
+    console_database: str | None = None
+    """The console's own database; restoring it ends all sessions. None where there is no console."""
     accepted_risks: tuple[str, ...] = ()
     """Checklist lines the owner accepted by name."""

@@ -1,0 +1,1 @@
+"""The backup service: runs the jobs and the schedule, watches, and answers the backend."""
