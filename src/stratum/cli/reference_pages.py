@@ -123,8 +123,17 @@ def _takes(hint: object) -> str:
         return f"list of {_takes(get_args(hint)[0])}s"
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return "one of " + ", ".join(f"`{member.value}`" for member in hint)
-    words: dict[object, str] = {str: "text", int: "whole number", float: "number", Path: "path", timedelta: "duration"}
-    return words[hint]
+    return _WORDS[hint]
+
+
+_WORDS: dict[object, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true` or `false`",
+    Path: "path",
+    timedelta: "duration",
+}
 
 
 def render_setting(value: object) -> str:
