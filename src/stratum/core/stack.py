@@ -70,7 +70,7 @@ class NotifyPolicy:
     """Who is told when something turns red. `[notify]` of stratum.toml."""
 
     urls: tuple[str, ...] = ()
-    """Where alarms go, as Apprise addresses. `$NAME` is taken from .env: an address with a token in it belongs there."""
+    """Where alarms go, as Apprise addresses. `$NAME` is taken from .env, where addresses with a token belong."""
     heartbeat_url: str = ""
     """Asked for after each backup that succeeded, so that silence raises the alarm elsewhere. `$NAME` as above."""
 
