@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from babel.messages.pofile import read_po
 from stratum.cli.render import LABELS, MARKS
 from stratum.core.checklist import LINES, NO_BACKUP, NO_BACKUP_FIX, UNKNOWN
 from stratum.core.errors import KINDS, ExitCode
-from tests.architecture.sources import ROOT
+from tests.architecture.sources import ROOT, sources
 
 _LOCALE = ROOT / "src" / "stratum" / "locale" / "fr" / "LC_MESSAGES"
 _FRENCH, _ENGLISH = "fr_FR.UTF-8", "C.UTF-8"
@@ -31,6 +32,17 @@ def _templates() -> Iterator[str]:
         yield from (line.holds, line.red, line.fix)
     yield from (UNKNOWN, NO_BACKUP, NO_BACKUP_FIX)
     yield from (*LABELS, *MARKS.values())
+    yield from _steps()
+
+
+def _steps() -> Iterator[str]:
+    """What the steps of plans say, where it holds no value: `speak_plan` looks the whole sentence up."""
+    yield "nothing to undo"
+    for call in (call for file in sources("src/stratum/engine") for call in file.calls()):
+        if isinstance(call.func, ast.Name) and call.func.id == "Step":
+            for said in call.keywords:
+                if said.arg in {"summary", "way_back"} and isinstance(said.value, ast.Constant):
+                    yield str(said.value.value)
 
 
 @cache

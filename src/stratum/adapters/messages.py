@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gettext
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from stratum.core.answers import SpokenError, SpokenLine
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
+from stratum.core.plan import Plan
 
 _CATALOGUES = Path(__file__).parent.parent / "locale"
 
@@ -50,6 +52,17 @@ def speak_line(line: Line) -> SpokenLine:
         fix=None if line.state is LineState.HOLDS else say(line.fix, line.details),
         mendable=line.kind.mendable,
     )
+
+
+def speak_plan(plan: Plan) -> Plan:
+    """The plan with its steps in the reader's language. What was observed for it stays as it was written down."""
+    steps = (replace(step, summary=say_as_is(step.summary), way_back=say_as_is(step.way_back)) for step in plan.steps)
+    return replace(plan, steps=tuple(steps))
+
+
+def say_as_is(text: str) -> str:
+    """A text that may hold braces of its own, in the reader's language when the catalogue knows it."""
+    return _translations(observe_languages()).gettext(text)
 
 
 @cache

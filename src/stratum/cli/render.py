@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from stratum.adapters.messages import say, speak_error
+from stratum.adapters.messages import say, say_as_is, speak_error, speak_plan
 from stratum.core.answers import ErrorAnswer
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
@@ -55,6 +55,7 @@ def print_error(error: StratumError, *, as_json: bool) -> None:
 
 def render_plan(plan: Plan) -> str:
     """The plan as the dry run and the confirmation show it."""
+    plan = speak_plan(plan)
     lines = [f"plan {plan.id}: {plan.headline}"]
     lines += [f"  note: {note}" for note in plan.notes]
     lines += [f"  guard {'holds' if guard.holds else 'FAILS'}: {guard.statement}" for guard in plan.guards]
@@ -77,9 +78,9 @@ def render_question(plan: Plan, question: str, lines: Sequence[str]) -> str:
             render_plan(plan),
             "",
             *(["known by now:", *(f"  {line}" for line in lines), ""] if lines else []),
-            f"asked for now: {question}",
+            f"asked for now: {say_as_is(question)}",
             f"  effect on data: {_EFFECTS[step.effect]}",
-            f"  way back: {step.way_back}",
+            f"  way back: {say_as_is(step.way_back)}",
         )
     )
 
