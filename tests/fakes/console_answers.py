@@ -79,10 +79,10 @@ class World:
         return BackupsAnswer(backups=tuple(map(self._summary, newest_first)), broken=self.damaged)
 
     def backup(self, backup_id: str) -> BackupAnswer | None:
-        for manifest in self.manifests:
-            if manifest.id == backup_id:
+        for taken in self.manifests:
+            if taken.id == backup_id:
                 own = tuple(proof for proof in self.proofs if proof.backup_id == backup_id)
-                return BackupAnswer(pinned=backup_id in self.pinned, manifest=manifest, proofs=own)
+                return BackupAnswer(pinned=backup_id in self.pinned, manifest=taken, proofs=own)
         return None
 
     def newest_proofs(self) -> ProofsAnswer:
@@ -136,11 +136,11 @@ class World:
 
 def _spans(taken: list[Manifest]) -> list[Span]:
     """A backup is good for 26 hours after it was due; what is later than that is a gap."""
-    ends = [*(manifest.taken_at for manifest in taken[1:]), NOW]
+    ends = [*(later.taken_at for later in taken[1:]), NOW]
     spans: list[Span] = []
-    for manifest, end in zip(taken, ends, strict=True):
-        promised = min(end, manifest.taken_at + timedelta(hours=26))
-        spans.append(Span(begins=manifest.taken_at, ends=promised, reach=Reach.BACKUP_BEFORE, backup_id=manifest.id))
+    for backup, end in zip(taken, ends, strict=True):
+        promised = min(end, backup.taken_at + timedelta(hours=26))
+        spans.append(Span(begins=backup.taken_at, ends=promised, reach=Reach.BACKUP_BEFORE, backup_id=backup.id))
         if promised < end:
             spans.append(Span(begins=promised, ends=end, reach=Reach.NOTHING, backup_id=None))
     return spans

@@ -34,7 +34,7 @@ _TABLES = (
     "invoices",
     "order_lines",
     "orders",
-    "a_table_with_a_name_as_long_as_postgresql_lets_a_name_be_63x",
+    "a_name_of_a_table_that_is_as_long_as_postgresql_lets_a_name_be",
 )
 
 
