@@ -19,6 +19,7 @@ from babel.messages.pofile import read_po
 from stratum.cli.render import LABELS, MARKS
 from stratum.core.checklist import LINES, NO_BACKUP, NO_BACKUP_FIX, UNKNOWN
 from stratum.core.errors import KINDS, ExitCode
+from stratum.core.protection import PHRASES
 from tests.architecture.sources import ROOT, sources
 
 _LOCALE = ROOT / "src" / "stratum" / "locale" / "fr" / "LC_MESSAGES"
@@ -31,6 +32,7 @@ def _templates() -> Iterator[str]:
     for line in LINES.values():
         yield from (line.holds, line.red, line.fix)
     yield from (UNKNOWN, NO_BACKUP, NO_BACKUP_FIX)
+    yield from PHRASES
     yield from (*LABELS, *MARKS.values())
     yield from _steps()
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gettext
+import itertools
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,8 +16,28 @@ from stratum.core.answers import SpokenError, SpokenLine
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
 from stratum.core.plan import Plan
+from stratum.core.protection import Protection
 
 _CATALOGUES = Path(__file__).parent.parent / "locale"
+_CHOSEN: ContextVar[tuple[str, ...] | None] = ContextVar("languages", default=None)
+
+
+@contextmanager
+def speaking(languages: Sequence[str]) -> Iterator[None]:
+    """Within it this thread or task says everything in the first of `languages` there is; English is always one.
+
+    For a server, whose readers each have a language of their own. Without any, the environment's language counts.
+    """
+    token = _CHOSEN.set(tuple(languages) or None)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
+
+
+def spoken_languages() -> tuple[str, ...]:
+    """The languages in force here, the most wanted first."""
+    return _CHOSEN.get() or observe_languages()
 
 
 def observe_languages() -> tuple[str, ...]:
@@ -29,7 +53,7 @@ def observe_languages() -> tuple[str, ...]:
 
 def say(template: str, details: dict[str, str] | None = None) -> str:
     """A template in the reader's language, filled in."""
-    return _translations(observe_languages()).gettext(template).format_map(details or {})
+    return _translations(spoken_languages()).gettext(template).format_map(details or {})
 
 
 def speak_error(error: StratumError) -> SpokenError:
@@ -54,6 +78,11 @@ def speak_line(line: Line) -> SpokenLine:
     )
 
 
+def speak_protection(protection: Protection) -> str:
+    """The sentence, in the reader's language."""
+    return " ".join(say(phrase.template, phrase.details) for phrase in protection.phrases)
+
+
 def speak_plan(plan: Plan) -> Plan:
     """The plan with its steps in the reader's language. What was observed for it stays as it was written down."""
     steps = (replace(step, summary=say_as_is(step.summary), way_back=say_as_is(step.way_back)) for step in plan.steps)
@@ -62,9 +91,13 @@ def speak_plan(plan: Plan) -> Plan:
 
 def say_as_is(text: str) -> str:
     """A text that may hold braces of its own, in the reader's language when the catalogue knows it."""
-    return _translations(observe_languages()).gettext(text)
+    return _translations(spoken_languages()).gettext(text)
 
 
 @cache
 def _translations(languages: tuple[str, ...]) -> gettext.NullTranslations:
-    return gettext.translation("stratum", localedir=_CATALOGUES, languages=list(languages), fallback=True)
+    """English is the source and has no catalogue: whoever asks for it before French gets it."""
+    wanted = tuple(itertools.takewhile(lambda language: language[:2].lower() not in {"en", "c"}, languages))
+    if not wanted:
+        return gettext.NullTranslations()
+    return gettext.translation("stratum", localedir=_CATALOGUES, languages=list(wanted), fallback=True)

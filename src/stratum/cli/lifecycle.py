@@ -75,13 +75,14 @@ def _take_down(stack: Path, *, as_json: bool) -> None:
 
 def status(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
     """Say what would be lost now, how long getting back takes, and when that was last proven."""
+    from stratum.adapters.messages import speak_protection
     from stratum.adapters.records import to_dict
     from stratum.engine.report_status import report_status
 
     with opened(stack, as_json=as_json) as ports:
         found = report_status(ports)
         lines = [
-            found.protection.sentence,
+            speak_protection(found.protection),
             "",
             f"stack     {found.stack}",
             f"database  {found.database_detail}",

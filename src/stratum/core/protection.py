@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from stratum.core.backup import Manifest
@@ -10,6 +10,36 @@ from stratum.core.proof import Proof, Verdict, newest_drill, newest_proven, prov
 from stratum.core.sizes import render_age
 
 FORMAT = 1
+
+NO_BACKUP = "If this disk died now you would lose everything: there is no backup."
+SAME_DISK = (
+    "If this disk died now you would lose everything: the archive is on the same disk. "
+    "If only the data directory died: {age} of writes."
+)
+UNKNOWN_DISK = (
+    "If this disk died now nobody can say what would be left: whether the archive is on the same disk is not "
+    "known. If only the data directory died: {age} of writes."
+)
+OTHER_DISK = "If this disk died now you would lose {age} of writes."
+NEVER_MEASURED = "How long getting back takes was never measured."
+NEVER_PROVEN = "Never proven: run `stratum drill`."
+RECOVERY = "Getting back takes about {age}."
+PROVEN = "Last proven {age} ago."
+PHRASES = (NO_BACKUP, SAME_DISK, UNKNOWN_DISK, OTHER_DISK, NEVER_MEASURED, NEVER_PROVEN, RECOVERY, PROVEN)
+"""What the sentence is put together from, as `str.format` templates, so that it exists once for every language."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phrase:
+    """One piece of the sentence, before it is said in a language."""
+
+    template: str
+    details: dict[str, str] = field(default_factory=dict)
+    """The values in it, by name."""
+
+    @property
+    def english(self) -> str:
+        return self.template.format_map(self.details)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +56,9 @@ class Protection:
     newest_drill: Verdict | None
     failure_domain: str
     sentence: str
+    """In English, for programs and logs."""
+    phrases: tuple[Phrase, ...] = ()
+    """The same sentence for whoever says it in another language."""
 
 
 def describe_protection(
@@ -39,6 +72,7 @@ def describe_protection(
     proven = newest_proven(manifests, proofs)
     proof = _proof_of(proven, proofs)
     loss = (now - newest.taken_at).total_seconds() if newest else None
+    phrases = (_loss(loss, failure_domain), *_recovery(proof, now))
     return Protection(
         newest_backup_at=newest.taken_at if newest else None,
         loss_seconds=loss,
@@ -46,36 +80,26 @@ def describe_protection(
         proven_at=proof.finished_at if proof else None,
         newest_drill=drill.verdict if drill else None,
         failure_domain=failure_domain,
-        sentence=_sentence(loss, proof, failure_domain, now),
+        sentence=" ".join(phrase.english for phrase in phrases),
+        phrases=phrases,
     )
 
 
-def _sentence(loss: float | None, proof: Proof | None, failure_domain: str, now: datetime) -> str:
-    return " ".join((_loss(loss, failure_domain), *_recovery(proof, now)))
-
-
-def _loss(loss: float | None, failure_domain: str) -> str:
+def _loss(loss: float | None, failure_domain: str) -> Phrase:
     if loss is None:
-        return "If this disk died now you would lose everything: there is no backup."
-    lost = f"{render_age(timedelta(seconds=loss))} of writes"
-    if failure_domain == "same-disk":
-        return (
-            "If this disk died now you would lose everything: the archive is on the same disk. "
-            f"If only the data directory died: {lost}."
-        )
-    if failure_domain == "unknown":
-        return (
-            "If this disk died now nobody can say what would be left: whether the archive is on the same disk is not "
-            f"known. If only the data directory died: {lost}."
-        )
-    return f"If this disk died now you would lose {lost}."
+        return Phrase(template=NO_BACKUP)
+    template = {"same-disk": SAME_DISK, "unknown": UNKNOWN_DISK}.get(failure_domain, OTHER_DISK)
+    return _aged(template, timedelta(seconds=loss))
 
 
-def _recovery(proof: Proof | None, now: datetime) -> tuple[str, ...]:
+def _recovery(proof: Proof | None, now: datetime) -> tuple[Phrase, ...]:
     if proof is None or proof.restore_seconds is None:
-        return ("How long getting back takes was never measured.", "Never proven: run `stratum drill`.")
-    back = render_age(timedelta(seconds=proof.restore_seconds))
-    return (f"Getting back takes about {back}.", f"Last proven {render_age(now - proof.finished_at)} ago.")
+        return (Phrase(template=NEVER_MEASURED), Phrase(template=NEVER_PROVEN))
+    return _aged(RECOVERY, timedelta(seconds=proof.restore_seconds)), _aged(PROVEN, now - proof.finished_at)
+
+
+def _aged(template: str, age: timedelta) -> Phrase:
+    return Phrase(template=template, details={"age": render_age(age)})
 
 
 def _proof_of(manifest: Manifest | None, proofs: tuple[Proof, ...]) -> Proof | None:
