@@ -7,9 +7,10 @@ import difflib
 import re
 import tomllib
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stratum.core.checklist import LINES
 from stratum.core.errors import StratumError
@@ -263,9 +264,41 @@ def _out_of_range(setting: str, value: object) -> str | None:
         return _not_one_of(_CHOICES[setting], value)
     if setting == "[backup] collapse_limit" and not (isinstance(value, int | float) and 0 <= value <= 1):
         return f"{value} is not a share between 0 and 1"
+    if setting in {"[backup] schedule", "[drill] schedule"} and value:
+        return _not_a_schedule(str(value))
+    if setting == "[backup] timezone":
+        return _not_a_zone(str(value))
     if setting.startswith("[retention]") and not (isinstance(value, int) and 0 <= value <= _LONGEST.days):
         return f"{value} is not between 0 and {_LONGEST.days}"
     return None
+
+
+def _not_a_schedule(expression: str) -> str | None:
+    from cronsim import CronSim, CronSimError
+
+    try:
+        CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        return f"{expression!r} is not a cron expression such as 0 1 * * * ({error})"
+    return None
+
+
+def _not_a_zone(name: str) -> str | None:
+    try:
+        find_zone(name)
+    except (OSError, ValueError):
+        return f"{name!r} is no time zone this machine knows, such as Europe/Paris"
+    return None
+
+
+def find_zone(name: str) -> tzinfo:
+    """A time zone by its name; UTC needs no database of them. Raises OSError and ValueError for an unknown one."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError as error:
+        raise ValueError(str(error)) from None
 
 
 def _not_one_of(choices: tuple[str, ...], value: object) -> str | None:

@@ -18,7 +18,7 @@ from stratum.core.backup import (
     Manifest,
     RoleFacts,
 )
-from stratum.core.identity import Identity
+from stratum.core.identity import Identity, Seen
 from stratum.core.plan import Facts, JournalEntry, Plan, PlanEnd
 from stratum.core.proof import Check, Proof
 from stratum.core.stack import Stack
@@ -108,6 +108,8 @@ class ServerHealth:
 
     data_checksums: bool
     clock_at: datetime
+    checksum_failures: int = 0
+    """Pages that were read and did not match their checksum, in all databases, since statistics were reset."""
 
 
 class Database(Protocol):
@@ -224,6 +226,10 @@ class Archive(Protocol):
     def recorded_identity(self) -> Identity | None: ...
     def record_identity(self, identity: Identity) -> None: ...
     def forget_identity(self) -> None: ...
+
+    def seen(self) -> Seen | None: ...
+
+    def record_seen(self, seen: Seen) -> None: ...
     def lineage(self) -> tuple[str, ...]: ...
     def free_bytes(self) -> int: ...
     def failure_domain(self) -> FailureDomain: ...
@@ -272,6 +278,10 @@ class StackFilesState:
     """None when the stack is in no git checkout."""
     weak_secrets: tuple[str, ...]
     """Names of secrets in .env that are empty, short or a well-known default."""
+    certificate_ends_at: datetime | None = None
+    """When the certificate NGINX_CERT_PATH names ends; None where none is named."""
+    certificate_problem: str = ""
+    """Why the certificate that is named could not be read."""
 
 
 class StackFiles(Protocol):
@@ -280,6 +290,25 @@ class StackFiles(Protocol):
     def observe(self) -> StackFilesState: ...
     def protect_env(self) -> None: ...
     def ignore_env(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """What came of telling one address. The address itself is not in it: it may hold a token."""
+
+    address: str
+    """Its place in `[notify] urls` and its scheme, such as `1 (mailto)`."""
+    delivered: bool
+    problem: str = ""
+
+
+class Notifier(Protocol):
+    """Tells people, at every address that is set."""
+
+    def tell(self, title: str, body: str) -> tuple[Delivery, ...]: ...
+
+    def ping(self) -> str | None:
+        """Ask for the heartbeat address, where one is set; what went wrong, or None."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

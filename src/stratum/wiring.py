@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from stratum.adapters.apprise_notifier import AppriseNotifier
 from stratum.adapters.archive import DirectoryArchive
 from stratum.adapters.clock import SystemClock
 from stratum.adapters.cluster_roles import BACKUP_ROLE, REPLICATION_ROLE
@@ -16,8 +19,29 @@ from stratum.adapters.postgresql_installation import default_directory
 from stratum.adapters.read_only import ReadOnlyArchive, ReadOnlyRuntime
 from stratum.adapters.stack_files import StackFilesOnDisk, lay_down
 from stratum.config import Settings, find_stack, load_settings
+from stratum.core.plan import Plan
 from stratum.engine.run_plan import run_plan, show_plan
 from stratum.ports import Archive, Consent, Ports, Progress, Runtime
+
+if TYPE_CHECKING:
+    from stratum.adapters.canary_row import CanaryRow
+
+
+def _declined(plan: Plan, question: str, lines: Sequence[str]) -> bool:
+    del plan, question, lines
+    return False
+
+
+class _Silence:
+    """No person sees work move here."""
+
+    @contextmanager
+    def task(self, what: str, *, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+        del what, total, unit
+        yield lambda _: None
+
+    def say(self, line: str) -> None:
+        del line
 
 
 def open_stack(
@@ -60,6 +84,27 @@ def read_only(ports: Ports) -> Ports:
         archive=cast("Archive", ReadOnlyArchive(ports.archive)),
         runtime=cast("Runtime", ReadOnlyRuntime(ports.runtime)),
     )
+
+
+def open_watched(directory: Path) -> Ports:
+    """The stack for somebody who only looks at it again and again: no plan runs, nothing is asked or said."""
+    return open_stack(directory, consent=_declined, progress=_Silence(), dry_run=True)
+
+
+def open_notifier(directory: Path) -> AppriseNotifier:
+    """Who is told of this stack. Reads its files; connects to nothing."""
+    settings = load_settings(find_stack(directory.absolute()))
+    return AppriseNotifier(
+        urls=settings.notify.urls, heartbeat_url=settings.notify.heartbeat_url, environment=settings.environment
+    )
+
+
+def open_canary(directory: Path) -> CanaryRow:
+    """The canary of this stack's cluster; it connects at its first beat."""
+    from stratum.adapters.canary_row import CanaryRow
+
+    settings = load_settings(find_stack(directory.absolute()))
+    return CanaryRow(EmbeddedPostgresql(embedded_settings(settings)).endpoint)
 
 
 def embedded_settings(settings: Settings) -> EmbeddedSettings:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stratum.core.backup import CHECKSUMS, FileFacts, Manifest, render_checksums
 from stratum.core.errors import StratumError
-from stratum.core.identity import Identity
+from stratum.core.identity import Identity, Seen
 from stratum.core.proof import Proof
 from stratum.ports import BrokenBackup, FailureDomain
 
@@ -26,6 +26,7 @@ class MemoryArchive:
         self._proofs: list[Proof] = []
         self._identity: Identity | None = None
         self._lineage: tuple[str, ...] = ()
+        self._seen: Seen | None = None
         self.domain = FailureDomain(name="other-disk", declared=True)
         self.free = 1 << 40
 
@@ -115,11 +116,19 @@ class MemoryArchive:
     def record_identity(self, identity: Identity) -> None:
         self._opened()
         self._identity = identity
+        if self._seen is not None and self._seen.flushed_lsn > identity.flushed_lsn:
+            self._seen = None
         if identity.system_identifier not in self._lineage:
             self._lineage = (*self._lineage, identity.system_identifier)
 
     def forget_identity(self) -> None:
         self._identity = None
+
+    def seen(self) -> Seen | None:
+        return self._seen
+
+    def record_seen(self, seen: Seen) -> None:
+        self._seen = seen
 
     def lineage(self) -> tuple[str, ...]:
         self._opened()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from stratum.adapters.records import parse, to_json
 from stratum.adapters.restore_by_hand import render_restore_by_hand
 from stratum.core.backup import CHECKSUMS, FileFacts, Manifest, render_checksums
 from stratum.core.errors import StratumError
-from stratum.core.identity import Identity
+from stratum.core.identity import Identity, Seen
 from stratum.core.proof import Proof
 from stratum.ports import BrokenBackup, FailureDomain
 
@@ -35,6 +36,10 @@ _KNOWN = {
     "pins",
     "lock",
     "lost+found",
+    "seen.json",
+    "status.json",
+    "status.html",
+    "watch",
 }
 _PARTIAL, _REMOVING = ".partial", ".removing"
 
@@ -76,7 +81,7 @@ class DirectoryArchive:
         """Refuse early when nothing can be written: missing, read-only, full, or another stack's."""
         self._record()
         with durable.archive_errors(self._path):
-            probe = self._path / "journal" / ".probe"
+            probe = self._path / "journal" / f".probe-{secrets.token_hex(4)}"  # two may look at the same moment
             probe.parent.mkdir(exist_ok=True)
             durable.write_file(probe, "writable\n")
             probe.unlink()
@@ -189,11 +194,29 @@ class DirectoryArchive:
             lineage = (*lineage, identity.system_identifier)
         with durable.archive_errors(self._path):
             self._write_record(replace(record, identity=identity, lineage=lineage))
+            seen = self.seen()
+            if seen is not None and seen.flushed_lsn > identity.flushed_lsn:
+                # Whoever records a cluster vouches for it as it stands; the agent notes how far it comes from here.
+                (self._path / "seen.json").unlink(missing_ok=True)
 
     def forget_identity(self) -> None:
         """Let the next `up` make a new cluster; the lineage keeps what was."""
         with durable.archive_errors(self._path):
             self._write_record(replace(self._record(), identity=None))
+
+    def seen(self) -> Seen | None:
+        """How far the agent last saw the cluster come; None where it never noted it."""
+        file = self._path / "seen.json"
+        try:
+            return parse(Seen, file.read_bytes(), file="seen.json")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StratumError("archive-unreadable", file="seen.json", problem=error.strerror) from None
+
+    def record_seen(self, seen: Seen) -> None:
+        with durable.archive_errors(self._path):
+            durable.write_file(self._path / "seen.json", to_json(seen) + "\n")
 
     def lineage(self) -> tuple[str, ...]:
         """System identifiers of every cluster that was ever this stack's, oldest first."""

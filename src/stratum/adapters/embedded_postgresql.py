@@ -83,13 +83,16 @@ class EmbeddedPostgresql:
 
     def server(self, role: Role) -> Server:
         """The running server, connected to as `role`. Raises `not-running` and `server-newer-than-tools`."""
+        return _bound(self._installation, self.endpoint(role))
+
+    def endpoint(self, role: Role) -> Endpoint:
+        """Where the running server listens, for `role`. Raises `not-running` and `server-newer-than-tools`."""
         state = self.observe()
         if state.state is not RunState.RUNNING or state.port is None:
             raise StratumError("not-running", detail=state.detail)
         self._refuse_newer(state.major)
         user = self._user(role)
-        endpoint = Endpoint(host=self._host(), port=state.port, user=user, password=self._settings.passwords[user])
-        return _bound(self._installation, endpoint)
+        return Endpoint(host=self._host(), port=state.port, user=user, password=self._settings.passwords[user])
 
     def offline_tools(self) -> PostgresqlTools:
         """The tools for work on files alone; they are bound to no server."""

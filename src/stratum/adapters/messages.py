@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from stratum.core.alarm import Alarm, SpokenAlarm
 from stratum.core.answers import SpokenError, SpokenLine
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
@@ -81,6 +82,19 @@ def speak_line(line: Line) -> SpokenLine:
 def speak_protection(protection: Protection) -> str:
     """The sentence, in the reader's language."""
     return " ".join(say(phrase.template, phrase.details) for phrase in protection.phrases)
+
+
+def speak_alarm(alarm: Alarm) -> SpokenAlarm:
+    """An alarm in its three parts, in the reader's language."""
+    found = alarm.condition
+    return SpokenAlarm(
+        name=found.name,
+        since=alarm.since,
+        statement=say(found.message, found.details),
+        data=say(found.data, found.details),
+        next=say(found.next, found.details),
+        delivered=alarm.told_red,
+    )
 
 
 def speak_plan(plan: Plan) -> Plan:

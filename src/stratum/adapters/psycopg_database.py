@@ -70,8 +70,8 @@ class PsycopgDatabase:
 
     def observe_health(self) -> ServerHealth:
         with self._connected("postgres") as connection:
-            checksums, clock_at = self._rows(connection, "server_health")[0]
-        return ServerHealth(data_checksums=checksums, clock_at=clock_at)
+            checksums, clock_at, failures = self._rows(connection, "server_health")[0]
+        return ServerHealth(data_checksums=checksums, clock_at=clock_at, checksum_failures=failures)
 
     def observe_identity(self, databases: Sequence[str]) -> Identity:
         """The cluster's identity now; only `databases` that exist are looked into."""

@@ -376,8 +376,41 @@ FROM {relation} AS m;
 SELECT current_setting('server_version_num')::int
 
 -- name: server_health
--- What the checklist asks: whether page checksums are on, and the server's clock.
-SELECT current_setting('data_checksums') = 'on', clock_timestamp()
+-- What the checklist asks: whether page checksums are on, the server's clock, and pages that failed theirs.
+SELECT current_setting('data_checksums') = 'on',
+       clock_timestamp(),
+       (SELECT coalesce(sum(checksum_failures), 0)::bigint FROM pg_stat_database)
+
+-- name: canary_exists
+-- Whether the canary's row is there for the backup role to move on.
+SELECT has_schema_privilege('stratum_backup', n.oid, 'USAGE')
+   AND has_table_privilege('stratum_backup', c.oid, 'SELECT, UPDATE')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'stratum' AND c.relname = 'canary'
+
+-- name: canary_create
+-- One row in the maintenance database, which no backup and no digest looks into.
+DO $$
+BEGIN
+    CREATE SCHEMA IF NOT EXISTS stratum;
+    CREATE TABLE IF NOT EXISTS stratum.canary (
+        only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+        beat bigint NOT NULL,
+        at timestamptz NOT NULL
+    ) WITH (fillfactor = 10);
+    INSERT INTO stratum.canary (beat, at) VALUES (0, clock_timestamp()) ON CONFLICT DO NOTHING;
+    GRANT USAGE ON SCHEMA stratum TO stratum_backup;
+    GRANT SELECT, UPDATE ON stratum.canary TO stratum_backup;
+END
+$$
+
+-- name: canary_beat
+-- Move the canary on by one; the time is the server's, just before the commit.
+UPDATE stratum.canary SET beat = beat + 1, at = clock_timestamp() RETURNING beat, at
+
+-- name: flushed_lsn
+-- How far WAL is on disk, as a number.
+SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint
 
 -- name: export_snapshot
 -- Let tools read through this transaction's snapshot for as long as it is open.

@@ -163,5 +163,6 @@ def _due(alarm: Alarm, now: datetime) -> NoticeKind | None:
 def _waits(alarm: Alarm, now: datetime) -> bool:
     if alarm.attempted_at is None:
         return False
-    wait = min(_FIRST_RETRY * 2 ** min(alarm.attempts - 1, 10), _LONGEST_RETRY)
+    doublings = max(0, min(alarm.attempts - 1, 10))
+    wait: timedelta = min(_FIRST_RETRY * (1 << doublings), _LONGEST_RETRY)
     return now - alarm.attempted_at < wait

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -39,6 +40,19 @@ class Identity:
         return self.server_version_num // 10000
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """How far the agent saw a cluster come: seen.json of the archive, at most some seconds behind."""
+
+    format: int = 1
+    system_identifier: str
+    timeline: int
+    flushed_lsn: int
+    beat: int
+    """The canary's counter."""
+    beat_at: datetime
+
+
 class Likeness(StrEnum):
     """How the observed cluster relates to the recorded one. Each look-alike has its own name and its own cure."""
 
@@ -57,11 +71,12 @@ class Likeness(StrEnum):
     """The same cluster, but a recorded database is missing, was created anew, or was emptied."""
 
 
-def compare_identity(*, recorded: Identity | None, observed: Identity | None) -> Likeness:
+def compare_identity(*, recorded: Identity | None, observed: Identity | None, seen: Seen | None = None) -> Likeness:
     """Say how the observed cluster relates to the recorded one.
 
-    `observed` is None when there is no cluster at all. The order of the questions matters: a different
-    system identifier makes every other comparison meaningless.
+    `observed` is None when there is no cluster at all. `seen` counts for the cluster and timeline it was seen on
+    only: a cluster that was made anew, or restored to an earlier point, is not an old copy. The order of the
+    questions matters: a different system identifier makes every other comparison meaningless.
     """
     if recorded is None:
         return Likeness.UNRECORDED
@@ -69,7 +84,7 @@ def compare_identity(*, recorded: Identity | None, observed: Identity | None) ->
         return Likeness.ABSENT
     if observed.system_identifier != recorded.system_identifier:
         return Likeness.FOREIGN if any(d.has_rows for d in observed.databases) else Likeness.FRESH
-    if _position(observed) < _position(recorded):
+    if _position(observed) < _position(recorded) or _is_behind(observed, seen):
         return Likeness.OLDER
     if recreated_databases(recorded=recorded, observed=observed):
         return Likeness.RECREATED
@@ -83,6 +98,14 @@ def recreated_databases(*, recorded: Identity, observed: Identity) -> tuple[str,
         old.name
         for old in recorded.databases
         if (new := now.get(old.name)) is None or new.oid != old.oid or (old.has_rows and not new.has_rows)
+    )
+
+
+def _is_behind(observed: Identity, seen: Seen | None) -> bool:
+    return (
+        seen is not None
+        and (seen.system_identifier, seen.timeline) == (observed.system_identifier, observed.timeline)
+        and observed.flushed_lsn < seen.flushed_lsn
     )
 
 

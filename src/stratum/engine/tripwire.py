@@ -36,7 +36,7 @@ def observe_sighting(ports: Ports) -> Sighting:
         if recorded is not None and observed.system_identifier != recorded.system_identifier:
             # A stranger's data may stand in databases of any name.
             observed = database.observe_identity(tuple(database.database_oids()))
-    likeness = compare_identity(recorded=recorded, observed=observed)
+    likeness = compare_identity(recorded=recorded, observed=observed, seen=ports.archive.seen())
     return Sighting(likeness=likeness, recorded=recorded, observed=observed)
 
 
@@ -55,12 +55,22 @@ def look_alike_error(sighting: Sighting, ports: Ports) -> StratumError:
     newest = f"{manifests[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if manifests else "never"
     details: dict[str, object] = {"backups": len(manifests), "newest": newest}
     if recorded is not None:
-        details |= {"recorded": recorded.system_identifier, "recorded_lsn": render_lsn(recorded.flushed_lsn)}
+        details |= {"recorded": recorded.system_identifier, "recorded_lsn": render_lsn(_farthest(recorded, ports))}
     if observed is not None:
         details |= {"observed": observed.system_identifier, "observed_lsn": render_lsn(observed.flushed_lsn)}
     if recorded is not None and observed is not None:
         details |= {"databases": ", ".join(recreated_databases(recorded=recorded, observed=observed))}
     return StratumError(_CODES[sighting.likeness], **details)
+
+
+def _farthest(recorded: Identity, ports: Ports) -> int:
+    """The highest position the recorded cluster was ever seen at."""
+    seen = ports.archive.seen()
+    same = seen is not None and (seen.system_identifier, seen.timeline) == (
+        recorded.system_identifier,
+        recorded.timeline,
+    )
+    return max(recorded.flushed_lsn, seen.flushed_lsn) if seen is not None and same else recorded.flushed_lsn
 
 
 def record_identity(ports: Ports) -> Identity:

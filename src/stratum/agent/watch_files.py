@@ -1,0 +1,31 @@
+"""What the watch remembers across restarts: two small files in the archive's watch directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from stratum.adapters import durable
+from stratum.adapters.records import parse, to_json
+
+T = TypeVar("T")
+
+
+class WatchFiles:
+    """Reads and replaces records in `watch/` of an archive, each in one step."""
+
+    def __init__(self, archive: Path) -> None:
+        self._folder = archive / "watch"
+
+    def read(self, name: str, otherwise: T) -> T:
+        """The record as it was last written, or `otherwise` when there is none. Raises `archive-unreadable`."""
+        file = self._folder / f"{name}.json"
+        with durable.archive_errors(self._folder):
+            if not file.exists():
+                return otherwise
+            return parse(type(otherwise), file.read_bytes(), file=f"watch/{name}.json")
+
+    def write(self, name: str, record: object) -> None:
+        with durable.archive_errors(self._folder):
+            self._folder.mkdir(mode=0o750, exist_ok=True)
+            durable.write_file(self._folder / f"{name}.json", to_json(record) + "\n")
