@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from stratum.core.answers import Delivery
 from stratum.core.backup import (
     DatabaseFacts,
     DatabaseProperties,
@@ -290,16 +291,6 @@ class StackFiles(Protocol):
     def observe(self) -> StackFilesState: ...
     def protect_env(self) -> None: ...
     def ignore_env(self) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
-    """What came of telling one address. The address itself is not in it: it may hold a token."""
-
-    address: str
-    """Its place in `[notify] urls` and its scheme, such as `1 (mailto)`."""
-    delivered: bool
-    problem: str = ""
 
 
 class Notifier(Protocol):

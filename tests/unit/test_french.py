@@ -16,7 +16,10 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
+from stratum.agent import alarms, status_page
+from stratum.cli import notifying
 from stratum.cli.render import LABELS, MARKS
+from stratum.core import alarm
 from stratum.core.checklist import LINES, NO_BACKUP, NO_BACKUP_FIX, UNKNOWN
 from stratum.core.errors import KINDS, ExitCode
 from stratum.core.protection import PHRASES
@@ -33,6 +36,7 @@ def _templates() -> Iterator[str]:
         yield from (line.holds, line.red, line.fix)
     yield from (UNKNOWN, NO_BACKUP, NO_BACKUP_FIX)
     yield from PHRASES
+    yield from (*alarm.TEMPLATES, *alarms.SENTENCES, *status_page.SENTENCES, *notifying.SENTENCES)
     yield from (*LABELS, *MARKS.values())
     yield from _steps()
 

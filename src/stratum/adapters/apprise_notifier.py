@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stratum.core.answers import Delivery
 from stratum.core.errors import StratumError
-from stratum.ports import Delivery
 
 _NAME = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TRIES = 2

@@ -9,9 +9,12 @@ import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stratum.adapters import durable
+from stratum.adapters.certificate import observe_certificate_end
 from stratum.adapters.process import run_tool
 from stratum.core.errors import StratumError
 from stratum.ports import StackFilesState
@@ -44,6 +47,8 @@ path = {archive}             # put it on another disk: on the same one it dies w
 # failure_domain = "other-disk"  # declare what the kernel cannot see: same-disk, other-disk or other-host
 
 [backup]
+schedule = "0 1 * * *"         # when the agent takes a backup and then prunes; empty: never
+timezone = "{timezone}"
 digest = "full"                # full, sampled or counts
 collapse_limit = 0.5           # a dump that lost more than this share of the rows is not called a backup
 
@@ -55,6 +60,7 @@ weekly = 0
 monthly = 0
 
 [drill]
+schedule = "0 3 * * *"         # when the agent restores the newest backup beside and compares it
 smoke_sql = []                 # e.g. ["SELECT count(*) > 0 FROM accounts"]
 
 [restore]
@@ -63,6 +69,10 @@ undo_window = "72h"            # how long what a restore replaced is kept
 [commands]
 migrate = []                   # e.g. ["alembic", "upgrade", "head"]; DATABASE_URL is set for it
 seed = []
+
+[notify]
+urls = []                      # where alarms go, e.g. ["mailto://$USER:$PASS@example.org"], $NAMEs from .env
+heartbeat_url = ""             # asked for after each backup, so that silence raises the alarm elsewhere
 
 [check]
 accept = []                    # checklist lines whose risk you accept by name
@@ -101,7 +111,9 @@ def lay_down(directory: Path, *, name: str, database_directory: str, archive: st
             raise StratumError("stack-exists", directory=directory, file=file)
     directory.mkdir(parents=True, exist_ok=True)
     generated = "\n".join(f"{secret}={secrets.token_urlsafe(24)}" for secret in _SECRETS)
-    toml = _STRATUM_TOML.format(name=name, directory=_quoted(database_directory), archive=_quoted(archive))
+    toml = _STRATUM_TOML.format(
+        timezone=observe_timezone(), name=name, directory=_quoted(database_directory), archive=_quoted(archive)
+    )
     durable.write_file(directory / ".env", _ENV.format(port=_free_port(), secrets=generated), mode=0o600)
     durable.write_file(directory / "stratum.toml", toml)
     _add_lines(directory / ".gitignore", _GITIGNORE.splitlines())
@@ -122,11 +134,14 @@ class StackFilesOnDisk:
 
     def observe(self) -> StackFilesState:
         env = self.directory / ".env"
+        ends_at, problem = self._certificate()
         weak = [name for name in _SECRETS if _is_weak(self.environment.get(name, ""))]
         return StackFilesState(
             env_mode=env.stat().st_mode & 0o777 if env.exists() else None,
             env_ignored_by_git=self._ignored(),
             weak_secrets=tuple(weak),
+            certificate_ends_at=ends_at,
+            certificate_problem=problem,
         )
 
     def protect_env(self) -> None:
@@ -134,6 +149,18 @@ class StackFilesOnDisk:
 
     def ignore_env(self) -> None:
         _add_lines(self.directory / ".gitignore", [".env"])
+
+    def _certificate(self) -> tuple[datetime | None, str]:
+        """When the certificate of .env ends, and why that could not be seen; neither where none is named."""
+        named = self.environment.get("NGINX_CERT_PATH", "")
+        if not named:
+            return None, ""
+        try:
+            return observe_certificate_end(self.directory / named), ""
+        except OSError as error:
+            return None, f"{named}: {error.strerror}"
+        except ValueError:
+            return None, f"{named} holds no certificate"
 
     def _ignored(self) -> bool | None:
         """What git itself says; a checkout without git on the machine is judged by .gitignore's own line."""
@@ -149,6 +176,16 @@ class StackFilesOnDisk:
 def _quoted(text: str) -> str:
     """A TOML string, written as JSON writes one (https://toml.io/en/v1.0.0#string)."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def observe_timezone() -> str:
+    """The machine's time zone by name; UTC where it cannot be told."""
+    try:
+        named = str(Path("/etc/localtime").readlink()).partition("/zoneinfo/")[2]
+        ZoneInfo(named)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        return "UTC"
+    return "UTC" if named in {"UTC", "Etc/UTC"} else named
 
 
 def _is_weak(value: str) -> bool:

@@ -12,13 +12,14 @@ from stratum.adapters.messages import say, speak_alarm
 from stratum.agent.watch_files import WatchFiles
 from stratum.core import alarm as words
 from stratum.core.alarm import AlarmBook, Condition, Notice, NoticeKind, note_conditions, plan_notices, record_notice
+from stratum.core.answers import Delivery
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import KINDS
 from stratum.core.forecast import DiskSample, plan_full_at
 from stratum.core.job import Job, JobState, JobVerb
 from stratum.core.proof import Verdict
 from stratum.engine.check import run_check
-from stratum.ports import Delivery, Notifier, Ports
+from stratum.ports import Notifier, Ports
 
 _log = logging.getLogger("stratum.agent")
 _FILE = "alarms"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stratum import __version__
-from stratum.cli import application, backups, demonstration, guardrails, lifecycle, restoring
+from stratum.cli import application, backups, demonstration, guardrails, lifecycle, notifying, restoring
 from stratum.cli.session import install_signal_handlers
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.command("destroy")(guardrails.destroy)
 app.add_typer(identity_app, name="identity")
 identity_app.command("show")(guardrails.identity_show)
 identity_app.command("accept")(guardrails.identity_accept)
+app.command("notify")(notifying.notify)
 app.command("demo")(demonstration.demo)
 
 

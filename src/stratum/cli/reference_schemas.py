@@ -19,6 +19,7 @@ SCHEMAS: dict[str, type[object]] = {
     "error": answers.ErrorAnswer,
     "journal-entry": plan.JournalEntry,
     "manifest": backup.Manifest,
+    "notify": answers.NotifyAnswer,
     "outcome": answers.OutcomeAnswer,
     "plan": plan.Plan,
     "proof": proof.Proof,

@@ -163,3 +163,22 @@ class SettingsAnswer:
 
     format: int = FORMAT
     settings: tuple[SettingValue, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """What came of telling one address. The address itself is not in it: it may hold a token."""
+
+    address: str
+    """Its place in `[notify] urls` and its scheme, such as `1 (mailto)`."""
+    delivered: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotifyAnswer:
+    """What `stratum notify --test --json` prints."""
+
+    format: int = FORMAT
+    all_delivered: bool
+    deliveries: tuple[Delivery, ...]

@@ -162,6 +162,24 @@ _KINDS = (
         fix="stop the database and run `pg_checksums --enable`, or restore into a new cluster",
     ),
     LineKind(
+        name="checksum-failures",
+        holds="no page that was read failed its checksum",
+        red="{count} pages failed their checksum: the disk or the memory damages data",
+        fix="run `stratum backup` and `stratum drill` now, then move to another disk; `stratum logs` names the pages",
+    ),
+    LineKind(
+        name="certificate",
+        holds="no certificate in use ends within {days} days ({ends})",
+        red="the certificate NGINX_CERT_PATH names is not good for {days} more days: {ends}",
+        fix="renew it, and put the new one where NGINX_CERT_PATH of .env says",
+    ),
+    LineKind(
+        name="notifications",
+        holds="alarms go to {count} addresses",
+        red="nobody is told when something turns red: [notify] urls is empty",
+        fix="put an address into [notify] urls, and try it with `stratum notify --test`",
+    ),
+    LineKind(
         name="versions",
         holds="the tools ({tools}) can read the server ({server})",
         red="the tools ({tools}) cannot read the server ({server})",

@@ -48,6 +48,13 @@ USAGE = (
         next="add {name} to {file}; `stratum init` generates one in a new stack",
     ),
     ErrorKind(
+        code="nobody-to-tell",
+        exit=ExitCode.USAGE,
+        message="[notify] urls names no address",
+        data=UNTOUCHED,
+        next="put an address into [notify] urls of stratum.toml; docs/how-to/be-told.md shows some",
+    ),
+    ErrorKind(
         code="invalid-argument",
         exit=ExitCode.USAGE,
         message="{argument}: {problem}",

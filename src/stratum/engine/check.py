@@ -18,6 +18,7 @@ from stratum.engine.tripwire import observe_sighting
 from stratum.ports import Ports, Role, RunState
 
 _RECENT, _WEEK = timedelta(hours=24), timedelta(days=7)
+_CERTIFICATE = timedelta(days=21)
 _CLOCK_SECONDS = 5.0
 _DESTRUCTIVE = {"destroy", "identity-accept"}
 
@@ -183,6 +184,24 @@ def _checksums(ports: Ports) -> Line:
     return _line("checksums", holds=ports.runtime.server(Role.MAINTENANCE).database.observe_health().data_checksums)
 
 
+def _checksum_failures(ports: Ports) -> Line:
+    failures = ports.runtime.server(Role.MAINTENANCE).database.observe_health().checksum_failures
+    return _line("checksum-failures", holds=failures == 0, count=failures)
+
+
+def _certificate(ports: Ports) -> Line:
+    found = ports.files.observe()
+    ends = found.certificate_ends_at
+    holds = not found.certificate_problem and (ends is None or ends - ports.clock.now() >= _CERTIFICATE)
+    said = found.certificate_problem or (f"{ends:%Y-%m-%d}" if ends else "-")
+    return _line("certificate", holds=holds, days=_CERTIFICATE.days, ends=said)
+
+
+def _notifications(ports: Ports) -> Line:
+    urls = ports.stack.notify.urls
+    return _line("notifications", holds=bool(urls), count=len(urls))
+
+
 def _versions(ports: Ports) -> Line:
     tools = ports.runtime.tools_version()
     server = ports.runtime.server(Role.MAINTENANCE).database.server_version_num() // 10000
@@ -216,6 +235,9 @@ _LOOKS: dict[str, Look] = {
     "secrets": _secrets,
     "clock": _clock,
     "checksums": _checksums,
+    "checksum-failures": _checksum_failures,
+    "certificate": _certificate,
+    "notifications": _notifications,
     "versions": _versions,
     "no-cut-plan": _no_cut_plan,
 }
