@@ -12,20 +12,23 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+ASSETS := src/stratum/frontend/static/vendor/pins.sha256
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard src/stratum/locale/*/LC_MESSAGES/*.po))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-runtime messages demo test lint format types ci bench torture docs lock build clean
+.PHONY: help install install-runtime messages assets demo test lint format types ci bench torture docs lock build clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(DEV) messages ## install Stratum and the tools to work on it into .venv
+install: $(DEV) messages assets ## install Stratum and the tools to work on it into .venv
 
-install-runtime: $(RUNTIME) messages ## install only what Stratum needs to run
+install-runtime: $(RUNTIME) messages assets ## install only what Stratum needs to run
 
 messages: $(CATALOGUES) ## compile the message catalogues that changed
+
+assets: $(ASSETS) ## fetch the console's style sheet and scripts, as package-lock.json pins them
 
 demo: install-runtime ## the whole story on a real PostgreSQL: back up, prove, lose, get back
 	$(BIN)/stratum demo
@@ -74,6 +77,10 @@ $(DEV): requirements/dev.txt $(RUNTIME)
 	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(ASSETS): package.json package-lock.json hatch_build.py | $(RUNTIME)
+	$(BIN)/python hatch_build.py
+	@touch $@
+
 $(CATALOGUES): %.mo: %.po | $(RUNTIME)
 	$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
 
@@ -93,6 +100,6 @@ lock: .venv-lock/bin/uv ## resolve the dependencies again and write the locks
 	@touch $@
 
 clean: ## remove what the other commands made, the virtual environments included
-	rm -rf .venv .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lock build dist node_modules src/stratum/frontend/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 	find src -name '*.mo' -delete

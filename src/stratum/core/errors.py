@@ -5,13 +5,15 @@ One table holds them all, so that the reference, the French catalogue and the te
 
 from __future__ import annotations
 
+from stratum.core.console_errors import CONSOLE
 from stratum.core.error_kinds import EXIT_MEANING, ErrorKind, ExitCode
 from stratum.core.failures import FAILED
+from stratum.core.page_refusals import PAGES
 from stratum.core.refusals import LOCKED, REFUSED, USAGE
 
 __all__ = ["EXIT_MEANING", "KINDS", "ErrorKind", "ExitCode", "StratumError"]
 
-KINDS: dict[str, ErrorKind] = {kind.code: kind for kind in (*USAGE, *REFUSED, *LOCKED, *FAILED)}
+KINDS: dict[str, ErrorKind] = {kind.code: kind for kind in (*USAGE, *REFUSED, *LOCKED, *FAILED, *CONSOLE, *PAGES)}
 
 
 class StratumError(Exception):

@@ -1,0 +1,45 @@
+"""The templates: one environment for each language, with everything escaped and nothing silently empty."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from stratum.adapters.messages import say_as_is, speaking
+from stratum.frontend.assets import read_assets
+from stratum.frontend.language import LANGUAGES, NAMES, console_catalogue
+from stratum.frontend.render import install_filters
+from stratum.frontend.sessions import THEMES
+
+_FOLDER = Path(__file__).parent / "templates"
+
+
+@cache
+def templates(language: str) -> Environment:
+    """The templates in this language."""
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    # The extension's own method, which type checkers do not know: https://jinja.palletsprojects.com/en/stable/extensions/
+    environment.install_gettext_translations(console_catalogue(language), newstyle=True)  # type: ignore[attr-defined]
+    install_filters(environment)
+    environment.filters.setdefault("said", lambda text: _say(language, text))
+    environment.globals |= {
+        "asset": read_assets().address,
+        "languages": [(name, NAMES[name]) for name in LANGUAGES],
+        "themes": THEMES,
+    }
+    return environment
+
+
+def _say(language: str, text: str) -> str:
+    with speaking([language]):
+        return say_as_is(str(text))
