@@ -1,0 +1,60 @@
+"""Who asks: reads the access token of a request, and holds the request to the role it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from stratum.backend.roles import Role
+from stratum.core.errors import StratumError
+
+if TYPE_CHECKING:
+    from stratum.backend.identity import Identity
+
+_BEARER = HTTPBearer(auto_error=False, description="The access token of a sign-in.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Whoever sent a request, as the token and the console's database know them by now."""
+
+    user_id: UUID | None
+    """None for a console-token session, which belongs to no user."""
+    name: str
+    role: Role
+    session_id: UUID | None
+    read_only: bool
+    """A console-token session: it reads, whatever happens to roles."""
+
+
+def identity_of(request: Request) -> Identity:
+    """The application's sign-ins, users and sessions."""
+    return cast("Identity", request.app.state.identity)
+
+
+def observe_caller(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+) -> Caller:
+    """Who sent this request; raises `sign-in-needed`, `token-expired`, `token-refused` or `session-ended`.
+
+    Reads the session and the user by one indexed query, so that whoever is disabled is out at once.
+    """
+    if credentials is None:
+        raise StratumError("sign-in-needed")
+    return identity_of(request).observe_caller(credentials.credentials)
+
+
+def require(needed: Role) -> Callable[[Caller], Caller]:
+    """A dependency that gives the caller, and raises `role-too-low` when the role does not cover `needed`."""
+
+    def caller_with_the_role(caller: Annotated[Caller, Depends(observe_caller)]) -> Caller:
+        if not caller.role.covers(needed) or (caller.read_only and needed is not Role.VIEWER):
+            raise StratumError("role-too-low", needed=needed, name=caller.name, role=caller.role)
+        return caller
+
+    return caller_with_the_role

@@ -1,0 +1,197 @@
+"""The one shape of every error the backend answers with: three parts, in the language the reader asked for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stratum.adapters.messages import speak_error, speaking
+from stratum.adapters.records import to_json
+from stratum.core.answers import ErrorAnswer
+from stratum.core.errors import ExitCode, StratumError
+
+MOST_BYTES = 1024 * 1024
+"""The largest body taken; the largest one that makes sense has a few hundred bytes."""
+
+_BY_CODE: dict[str, int] = {
+    "malformed-request": 422,
+    "unknown-address": 404,
+    "method-not-allowed": 405,
+    "body-too-large": 413,
+    "sign-in-needed": 401,
+    "wrong-sign-in": 401,
+    "token-expired": 401,
+    "token-refused": 401,
+    "session-ended": 401,
+    "refresh-token-reused": 401,
+    "role-too-low": 403,
+    "first-run-token-refused": 403,
+    "console-token-refused": 403,
+    "too-many-tries": 429,
+    "password-too-weak": 422,
+    "token-epoch-unknown": 503,
+    "console-database-down": 503,
+    "agent-unreachable": 503,
+}
+_BY_EXIT: dict[ExitCode, int] = {
+    ExitCode.USAGE: 400,
+    ExitCode.REFUSED: 409,
+    ExitCode.LOCKED: 423,
+    ExitCode.AT_RISK: 409,
+    ExitCode.FAILED: 500,
+    ExitCode.COULD_NOT_VERIFY: 500,
+}
+_MEANING: dict[int, str] = {
+    400: "What was asked for cannot be understood",
+    401: "No valid sign-in",
+    403: "The role, or the token, does not allow it",
+    404: "There is no such thing",
+    405: "The address does not take this method",
+    409: "A guard refused it",
+    413: "The body is too large",
+    422: "The request is not understood",
+    423: "Another plan holds the stack's lock",
+    429: "Too many tries; `Retry-After` says how many seconds to wait",
+    500: "It failed; `data` says what that means for the data",
+    503: "The console's database or the agent does not answer",
+}
+_LOG = logging.getLogger("stratum.backend")
+
+
+def status_of(error: StratumError) -> int:
+    """The HTTP status of an error: by its code where the code says more than its exit code does."""
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
+    return 404 if error.code.startswith("unknown-") else _BY_EXIT[error.exit]
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these error statuses."""
+    return {status: {"model": ErrorAnswer, "description": _MEANING[status]} for status in statuses}
+
+
+def languages_of(request: Request) -> tuple[str, ...]:
+    """The languages of Accept-Language, the most wanted first; English where nothing is asked for."""
+    weighed: list[tuple[float, str]] = []
+    for part in request.headers.get("accept-language", "")[:200].split(","):
+        language, _, quality = part.strip().partition(";q=")
+        tag = language.split("-")[0].lower()
+        if tag.isalpha() and tag.isascii():
+            weighed.append((_quality(quality), tag))
+    wanted = [tag for quality, tag in sorted(weighed, key=lambda pair: -pair[0]) if quality > 0]
+    return tuple(wanted) or ("en",)
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text) if text else 1.0
+    except ValueError:
+        return 0.0
+
+
+def answer_error(request: Request, error: StratumError, headers: dict[str, str] | None = None) -> Response:
+    """The error as the response's body, with the status its code stands for."""
+    with speaking(languages_of(request)):
+        body = to_json(ErrorAnswer(error=speak_error(error)))
+    told = {"Cache-Control": "no-store", "Vary": "Accept-Language", **(headers or {})}
+    if error.code == "too-many-tries":
+        told["Retry-After"] = error.details["seconds"]
+    if status_of(error) == 401:
+        told["WWW-Authenticate"] = "Bearer"
+    return Response(body, status_of(error), told, media_type="application/json")
+
+
+def speak_in_one_shape(app: FastAPI) -> None:
+    """Make every error of `app`, whoever raised it, an ErrorAnswer."""
+    app.add_exception_handler(StratumError, _refusal)
+    app.add_exception_handler(RequestValidationError, _misunderstanding)
+    app.add_exception_handler(HTTPException, _of_the_framework)
+    for kind in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(kind, _database_down)
+    app.add_exception_handler(Exception, _fault)
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StratumError)  # noqa: S101  the handler is registered for nothing else
+    return answer_error(request, error)
+
+
+async def _misunderstanding(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  the handler is registered for nothing else
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return answer_error(request, StratumError("malformed-request", where=where[:200], problem=first["msg"][:300]))
+
+
+async def _of_the_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  the handler is registered for nothing else
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        return answer_error(request, StratumError("unknown-address", path=path))
+    if error.status_code == 405:
+        refused = StratumError("method-not-allowed", path=path, method=request.method)
+        return answer_error(request, refused, dict(error.headers or {}))
+    if error.status_code == 413:
+        return answer_error(request, StratumError("body-too-large", most=MOST_BYTES))
+    return answer_error(request, StratumError("malformed-request", where="body", problem=error.detail))
+
+
+async def _database_down(request: Request, error: Exception) -> Response:
+    _LOG.warning("the console's database does not answer: %s", _first_line(error))
+    return answer_error(request, StratumError("console-database-down"))
+
+
+def _first_line(error: Exception) -> str:
+    """The driver's own words; SQLAlchemy's add the statement and its values, which may be a person's."""
+    inner = error.orig if isinstance(error, DBAPIError) else error
+    return (str(inner).splitlines() or [type(error).__name__])[0]
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    """The kind of the error only: its text may quote what it worked on. The log has the whole of it."""
+    return answer_error(request, StratumError("unexpected", problem=type(error).__name__))
+
+
+class BodyLimit:
+    """Refuses a body of more than MOST_BYTES, whether its length is announced or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _announced_length(scope) > MOST_BYTES:
+            refusal = answer_error(Request(scope), StratumError("body-too-large", most=MOST_BYTES))
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, _counted(receive), send)
+
+
+def _announced_length(scope: Scope) -> int:
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+def _counted(receive: Receive) -> Receive:
+    taken = 0
+
+    async def counting() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MOST_BYTES:
+            # FastAPI turns every other error that comes out of reading a body into 400.
+            raise HTTPException(413)
+        return message
+
+    return counting

@@ -1,0 +1,193 @@
+"""Errors of the console: who may come in, what may be asked, and whether its own database can be worked with."""
+
+from __future__ import annotations
+
+from stratum.core.error_kinds import ErrorKind, ExitCode
+
+_NOT_CARRIED_OUT = "untouched; the request was not carried out"
+_APART = "the application's data is not in this database and was not touched; neither were the backups"
+
+CONSOLE = (
+    ErrorKind(
+        code="malformed-request",
+        exit=ExitCode.USAGE,
+        message="the request is not understood: {where}: {problem}",
+        data=_NOT_CARRIED_OUT,
+        next="correct it; /openapi.json describes every request",
+    ),
+    ErrorKind(
+        code="unknown-address",
+        exit=ExitCode.USAGE,
+        message="there is nothing at {path}",
+        data=_NOT_CARRIED_OUT,
+        next="correct the address; /openapi.json lists them all",
+    ),
+    ErrorKind(
+        code="method-not-allowed",
+        exit=ExitCode.USAGE,
+        message="{path} does not take {method}",
+        data=_NOT_CARRIED_OUT,
+        next="use a method that the Allow header of this answer names",
+    ),
+    ErrorKind(
+        code="body-too-large",
+        exit=ExitCode.USAGE,
+        message="the request's body has more than {most} bytes",
+        data=_NOT_CARRIED_OUT,
+        next="send less; no request of this interface needs as much",
+    ),
+    ErrorKind(
+        code="sign-in-needed",
+        exit=ExitCode.REFUSED,
+        message="this needs a sign-in, and the request carries no access token",
+        data=_NOT_CARRIED_OUT,
+        next="sign in, and send the access token in the Authorization header",
+    ),
+    ErrorKind(
+        code="wrong-sign-in",
+        exit=ExitCode.REFUSED,
+        message="the name or the password is wrong",
+        data=_NOT_CARRIED_OUT,
+        next="try again; an administrator can set a new password",
+    ),
+    ErrorKind(
+        code="token-expired",
+        exit=ExitCode.REFUSED,
+        message="the access token has expired",
+        data=_NOT_CARRIED_OUT,
+        next="get a new one with the refresh token, or sign in again",
+    ),
+    ErrorKind(
+        code="token-refused",
+        exit=ExitCode.REFUSED,
+        message="the access token is not one of this console's",
+        data=_NOT_CARRIED_OUT,
+        next="sign in again",
+    ),
+    ErrorKind(
+        code="session-ended",
+        exit=ExitCode.REFUSED,
+        message="this session has ended",
+        data=_NOT_CARRIED_OUT,
+        next="sign in again",
+    ),
+    ErrorKind(
+        code="refresh-token-reused",
+        exit=ExitCode.REFUSED,
+        message="this refresh token was used before: somebody else may hold a copy, so the session was ended",
+        data=_NOT_CARRIED_OUT,
+        next="sign in again; if this was not you, change the password and look at the audit",
+    ),
+    ErrorKind(
+        code="role-too-low",
+        exit=ExitCode.REFUSED,
+        message="this needs the role {needed}, and {name} has the role {role}",
+        data=_NOT_CARRIED_OUT,
+        next="ask an administrator to do it, or to give you the role",
+    ),
+    ErrorKind(
+        code="too-many-tries",
+        exit=ExitCode.REFUSED,
+        message="too many tries in a short time",
+        data=_NOT_CARRIED_OUT,
+        next="wait {seconds} s, then try again",
+    ),
+    ErrorKind(
+        code="password-too-weak",
+        exit=ExitCode.USAGE,
+        message="a password has at least {least} characters, is not the name, and is not one that everybody knows",
+        data=_NOT_CARRIED_OUT,
+        next="choose another one; four words that do not belong together are easy to keep in mind",
+    ),
+    ErrorKind(
+        code="unknown-user",
+        exit=ExitCode.USAGE,
+        message="there is no user {user}",
+        data=_NOT_CARRIED_OUT,
+        next="look at the list of users",
+    ),
+    ErrorKind(
+        code="user-exists",
+        exit=ExitCode.REFUSED,
+        message="there is a user called {user} already",
+        data=_NOT_CARRIED_OUT,
+        next="choose another name; capitals make no difference",
+    ),
+    ErrorKind(
+        code="last-administrator",
+        exit=ExitCode.REFUSED,
+        message="{user} is the last administrator: the console would have nobody left to manage its users",
+        data=_NOT_CARRIED_OUT,
+        next="make somebody else an administrator first",
+    ),
+    ErrorKind(
+        code="unknown-session",
+        exit=ExitCode.USAGE,
+        message="there is no session {session} of yours",
+        data=_NOT_CARRIED_OUT,
+        next="look at the list of sessions; it may have ended",
+    ),
+    ErrorKind(
+        code="first-run-over",
+        exit=ExitCode.REFUSED,
+        message="the first administrator exists already",
+        data=_NOT_CARRIED_OUT,
+        next="sign in; an administrator can add users",
+    ),
+    ErrorKind(
+        code="first-run-token-refused",
+        exit=ExitCode.REFUSED,
+        message="this is not the token for the first administrator",
+        data=_NOT_CARRIED_OUT,
+        next="take it from the backend's newest log: each start makes a new one until it is used",
+    ),
+    ErrorKind(
+        code="console-token-refused",
+        exit=ExitCode.REFUSED,
+        message="this console token is not valid, was used before, or is too old",
+        data=_NOT_CARRIED_OUT,
+        next="make a new one with `stratum console-token`, and use it within its time",
+    ),
+    ErrorKind(
+        code="token-epoch-unknown",
+        exit=ExitCode.FAILED,
+        message="the agent has not said yet which sign-ins are valid, and it does not answer",
+        data=_NOT_CARRIED_OUT,
+        next="start the agent with `stratum up`, then try again",
+    ),
+    ErrorKind(
+        code="console-database-down",
+        exit=ExitCode.FAILED,
+        message="the console's database does not answer",
+        data=_APART,
+        next="see `stratum status`; until it is back, `stratum console-token` gives a read-only sign-in",
+    ),
+    ErrorKind(
+        code="console-schema-behind",
+        exit=ExitCode.FAILED,
+        message="the console's database is at {found}, behind this release's {wanted}, and AUTORUN_MIGRATIONS is off",
+        data=_APART,
+        next="set AUTORUN_MIGRATIONS=true and start again",
+    ),
+    ErrorKind(
+        code="console-schema-ahead",
+        exit=ExitCode.REFUSED,
+        message="the console's database is at {found}, which a newer release made; this one knows it up to {wanted}",
+        data=_APART,
+        next="start the newer release, or go back with `stratum rollback`, which proves this one on that schema first",
+    ),
+    ErrorKind(
+        code="console-schema-diverged",
+        exit=ExitCode.REFUSED,
+        message="the console's database is not what its migrations make: {problem}",
+        data=_APART,
+        next="restore {database} from a backup, or undo by hand what was changed in it; nothing was migrated",
+    ),
+    ErrorKind(
+        code="console-migration-failed",
+        exit=ExitCode.FAILED,
+        message="migrating the console's database failed: {problem}",
+        data="as before; every migration runs in one transaction, and it was rolled back",
+        next="mend the cause and start again; the backend does not serve on a database that is half migrated",
+    ),
+)
