@@ -45,6 +45,11 @@ def _declared() -> set[str]:
     """The modules of the declared packages: a package may call its module otherwise than itself."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
-    packages = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted}
-    modules = {name for name, owners in packages_distributions().items() if packages & set(owners)}
+    packages = {_plain(re.split(r"[^\w.-]", requirement)[0]) for requirement in wanted}
+    modules = {name for name, owners in packages_distributions().items() if packages & set(map(_plain, owners))}
     return {name for name in modules if not name.startswith("_")}
+
+
+def _plain(package: str) -> str:
+    """One spelling for each package. (https://packaging.python.org/en/latest/specifications/name-normalization/)"""
+    return re.sub(r"[-_.]+", "-", package).lower()

@@ -121,7 +121,17 @@ def lay_down(directory: Path, *, name: str, database_directory: str, archive: st
     if not (directory / "Makefile").exists():
         durable.write_file(directory / "Makefile", _MAKEFILE)
         written.append(directory / "Makefile")
-    return tuple(written)
+    return (*written, *_lay_down_monitoring(directory / "monitoring"))
+
+
+def _lay_down_monitoring(folder: Path) -> tuple[Path, ...]:
+    """Rules and a dashboard for whoever has Prometheus and Grafana; what is there already stays."""
+    source = Path(__file__).parent.parent / "monitoring"
+    folder.mkdir(exist_ok=True)
+    missing = [file for file in sorted(source.iterdir()) if not (folder / file.name).exists()]
+    for file in missing:
+        durable.write_file(folder / file.name, file.read_text(encoding="utf-8"), mode=0o644)
+    return tuple(folder / file.name for file in missing)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
