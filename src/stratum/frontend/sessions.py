@@ -54,7 +54,7 @@ def parse_tokens(answer: Mapping[str, Any], *, read_only: bool = False) -> Token
         access=answer["access_token"],
         refresh=answer.get("refresh_token"),
         seconds=int(answer["expires_in"]),
-        user=User(id=str(user["id"]), name=user["name"], role=user["role"], read_only=read_only),
+        user=User(id=str(user["id"] or ""), name=user["name"], role=user["role"], read_only=read_only),
     )
 
 
