@@ -190,4 +190,11 @@ CONSOLE = (
         data="as before; every migration runs in one transaction, and it was rolled back",
         next="mend the cause and start again; the backend does not serve on a database that is half migrated",
     ),
+    ErrorKind(
+        code="backend-start-failed",
+        exit=ExitCode.FAILED,
+        message="the backend cannot listen on port {port} of {host}",
+        data=_APART,
+        next="stop the program that holds the port, or set another one with PORT",
+    ),
 )
