@@ -15,6 +15,9 @@ _TRIES = 2
 _PING_SECONDS = 10.0
 
 
+_NAMES_ADDRESSES = ("apprise", "httpx", "httpcore", "urllib3", "requests")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppriseNotifier:
     """The addresses of one stack."""
@@ -34,6 +37,7 @@ class AppriseNotifier:
             return None
         import httpx
 
+        _hush()
         try:
             url = self._filled(self.heartbeat_url)
             problem = ""
@@ -55,8 +59,7 @@ class AppriseNotifier:
 
         scheme = url.partition("://")[0] if "://" in url else "?"
         where = f"{number} ({scheme if re.fullmatch(r'[a-z0-9+-]{1,20}', scheme) else '?'})"
-        # Its own log names addresses.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        _hush()
         try:
             address = apprise.Apprise()
             if not address.add(self._filled(url)):
@@ -78,3 +81,9 @@ class AppriseNotifier:
             return self.environment[name]
 
         return _NAME.sub(value, url)
+
+
+def _hush() -> None:
+    """Keep the libraries' own logs silent: they name addresses, with the tokens in them."""
+    for name in _NAMES_ADDRESSES:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
