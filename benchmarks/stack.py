@@ -142,7 +142,7 @@ def find_bindir() -> Path:
 def running_stack(directory: Path) -> Iterator[BenchStack]:
     """Lay a stack down, bring it up, and stop it when the block ends."""
     stack = BenchStack(directory=directory, bindir=find_bindir())
-    init = (cli(), "init", str(directory), "--name", NAME, "--json")
+    init = (cli(), "init", str(directory), "--name", NAME, "--no-console", "--json")
     subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
     stack.stratum("up")
     try:

@@ -231,6 +231,18 @@ class Archive(Protocol):
     def seen(self) -> Seen | None: ...
 
     def record_seen(self, seen: Seen) -> None: ...
+    def token_epoch(self) -> int:
+        """Sign-ins to the console of an earlier epoch have ended."""
+
+    def raise_token_epoch(self, *, because: str) -> None:
+        """End all sign-ins of the console; a second call for the same plan changes nothing."""
+
+    def add_console_token(self, token: str, *, now: datetime) -> None:
+        """Let this token sign in once, for a quarter of an hour; only its hash is kept."""
+
+    def redeem_console_token(self, token: str, *, now: datetime) -> bool:
+        """Use a token up; False when it may not be used now."""
+
     def lineage(self) -> tuple[str, ...]: ...
     def free_bytes(self) -> int: ...
     def failure_domain(self) -> FailureDomain: ...

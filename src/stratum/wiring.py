@@ -125,7 +125,7 @@ def embedded_settings(settings: Settings) -> EmbeddedSettings:
     )
 
 
-def init_stack(directory: Path, *, name: str, archive: str) -> tuple[Path, ...]:
+def init_stack(directory: Path, *, name: str, archive: str, console: bool = True) -> tuple[Path, ...]:
     """Lay down a stack and its archive; an archive of the same stack that exists is taken up as it is."""
     token = secrets.token_hex(3)
     beside = default_directory(directory.absolute(), name, token)
@@ -134,6 +134,6 @@ def init_stack(directory: Path, *, name: str, archive: str) -> tuple[Path, ...]:
     store = DirectoryArchive(path, stack=name, data_directory=beside, declared_domain=None)
     if (path / "archive.json").exists():
         store.lineage()
-    written = lay_down(directory, name=name, database_directory=home, archive=archive)
+    written = lay_down(directory, name=name, database_directory=home, archive=archive, console=console)
     store.initialise(name)
     return written

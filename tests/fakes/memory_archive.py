@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 from stratum.core.backup import CHECKSUMS, FileFacts, Manifest, render_checksums
+from stratum.core.console_access import ConsoleAccess, raised, with_token, without_token
 from stratum.core.errors import StratumError
 from stratum.core.identity import Identity, Seen
 from stratum.core.proof import Proof
@@ -27,6 +29,7 @@ class MemoryArchive:
         self._identity: Identity | None = None
         self._lineage: tuple[str, ...] = ()
         self._seen: Seen | None = None
+        self._access = ConsoleAccess()
         self.domain = FailureDomain(name="other-disk", declared=True)
         self.free = 1 << 40
 
@@ -129,6 +132,22 @@ class MemoryArchive:
 
     def record_seen(self, seen: Seen) -> None:
         self._seen = seen
+
+    def token_epoch(self) -> int:
+        return self._access.token_epoch
+
+    def raise_token_epoch(self, *, because: str) -> None:
+        self._opened()
+        self._access = raised(self._access, because=because)
+
+    def add_console_token(self, token: str, *, now: datetime) -> None:
+        self._opened()
+        self._access = with_token(self._access, token, now=now)
+
+    def redeem_console_token(self, token: str, *, now: datetime) -> bool:
+        changed = without_token(self._access, token, now=now)
+        self._access = changed or self._access
+        return changed is not None
 
     def lineage(self) -> tuple[str, ...]:
         self._opened()

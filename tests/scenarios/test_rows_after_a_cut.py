@@ -65,7 +65,7 @@ def test_rows_written_after_a_crash_before_the_deletion_are_not_deleted(cut_stac
 
 
 def test_rows_written_to_a_first_cluster_before_it_was_recorded_stay(empty_place: StackUnderTest) -> None:
-    init_stack(empty_place.directory, name="led", archive="archive")
+    init_stack(empty_place.directory, name="led", archive="archive", console=False)
     cut = CutStack(stack=empty_place)
     cut.cut("up", "before:5")
     empty_place.execute("CREATE TABLE book AS SELECT 1 AS id, 'kept' AS note", user=OWNER)

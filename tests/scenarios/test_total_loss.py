@@ -87,7 +87,7 @@ def test_only_the_archive_is_left(stopped_stack: StackUnderTest, empty_place: St
     shutil.rmtree(stopped_stack.directory)
     new = StackUnderTest(directory=empty_place.directory)
     new.directory.mkdir()
-    said = new.cli("init", ".", "--name", "led", "--archive", str(survivor))
+    said = new.cli("init", ".", "--name", "led", "--archive", str(survivor), "--no-console")
     assert said.returncode == 0, said.stderr
     use_free_port(new.directory)
     refused = new.cli("up")
@@ -101,7 +101,7 @@ def test_only_the_archive_is_left(stopped_stack: StackUnderTest, empty_place: St
 
 def test_an_archive_of_another_stack_is_not_taken_up(filled_stack: StackUnderTest, empty_place: StackUnderTest) -> None:
     empty_place.directory.mkdir()
-    said = empty_place.cli("init", ".", "--name", "other", "--archive", str(filled_stack.archive))
+    said = empty_place.cli("init", ".", "--name", "other", "--archive", str(filled_stack.archive), "--no-console")
     assert said.returncode == 10
     assert "error[wrong-archive]" in said.stderr
     assert not (empty_place.directory / "stratum.toml").exists()

@@ -120,7 +120,7 @@ def test_a_program_reads_the_same_code_and_details_in_every_language(tmp_path: P
 
 
 def test_the_checklist_is_french_for_a_french_reader(tmp_path: Path) -> None:
-    assert _stratum(tmp_path, "init", "--name", "livre", language=_FRENCH).returncode == ExitCode.DONE
+    assert _stratum(tmp_path, "init", "--no-console", "--name", "livre", language=_FRENCH).returncode == ExitCode.DONE
 
     checked = _stratum(tmp_path, "check", language=_FRENCH)
 

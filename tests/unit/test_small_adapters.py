@@ -61,7 +61,7 @@ def test_a_partition_belongs_to_its_disk_and_a_disk_to_itself(
 
 
 def _lay_down(directory: Path) -> tuple[Path, ...]:
-    return lay_down(directory, name="led", database_directory=".stratum", archive="archive")
+    return lay_down(directory, name="led", database_directory=".stratum", archive="archive", console=False)
 
 
 def test_a_new_stack_has_strong_private_secrets_and_settings_that_load(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_who_is_named_by_number_where_no_account_has_it(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("archive", ["plain", 'quo"te', "back\\slash", "é\n\x7f"])
 def test_any_archive_directory_can_be_written_into_the_settings(tmp_path: Path, archive: str) -> None:
-    lay_down(tmp_path / "stack", name="shop", database_directory=archive, archive=archive)
+    lay_down(tmp_path / "stack", name="shop", database_directory=archive, archive=archive, console=True)
 
     settings = tomllib.loads((tmp_path / "stack" / "stratum.toml").read_text(encoding="utf-8"))
 

@@ -11,13 +11,16 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from stratum.adapters import durable
+from stratum.adapters.console_file import ConsoleFile
 from stratum.adapters.failure_domain import observe_failure_domain
 from stratum.adapters.records import parse, to_json
 from stratum.adapters.restore_by_hand import render_restore_by_hand
 from stratum.core.backup import CHECKSUMS, FileFacts, Manifest, render_checksums
+from stratum.core.console_access import raised, with_token, without_token
 from stratum.core.errors import StratumError
 from stratum.core.identity import Identity, Seen
 from stratum.core.proof import Proof
@@ -40,6 +43,7 @@ _KNOWN = {
     "status.json",
     "status.html",
     "watch",
+    "console.json",
 }
 _PARTIAL, _REMOVING = ".partial", ".removing"
 
@@ -217,6 +221,23 @@ class DirectoryArchive:
     def record_seen(self, seen: Seen) -> None:
         with durable.archive_errors(self._path):
             durable.write_file(self._path / "seen.json", to_json(seen) + "\n")
+
+    def token_epoch(self) -> int:
+        return self._console_file().read().token_epoch
+
+    def raise_token_epoch(self, *, because: str) -> None:
+        self._record()
+        self._console_file().change(lambda access: raised(access, because=because))
+
+    def add_console_token(self, token: str, *, now: datetime) -> None:
+        self._record()
+        self._console_file().change(lambda access: with_token(access, token, now=now))
+
+    def redeem_console_token(self, token: str, *, now: datetime) -> bool:
+        return self._console_file().change(lambda access: without_token(access, token, now=now))
+
+    def _console_file(self) -> ConsoleFile:
+        return ConsoleFile(self._path / "console.json")
 
     def lineage(self) -> tuple[str, ...]:
         """System identifiers of every cluster that was ever this stack's, oldest first."""

@@ -20,6 +20,7 @@ from stratum.core.errors import StratumError
 from stratum.ports import StackFilesState
 
 _SECRETS = ("POSTGRES_PASSWORD", "POSTGRES_SUPERUSER_PASSWORD", "BACKUP_PASSWORD", "REPLICATION_PASSWORD")
+_CONSOLE_SECRETS = ("CONSOLE_PASSWORD", "JWT_SECRET")
 _WELL_KNOWN = {
     "CHANGE_ME_STRONG",
     "CHANGER_CE_SECRET_LONG_ET_RANDOM",
@@ -39,7 +40,7 @@ name = "{name}"                # what you type to confirm
 runtime = "embedded"           # local processes, no Docker
 
 [database]
-databases = ["stratum_db"]     # guarded databases; the first is the application's
+databases = {databases}     # guarded databases; the first is the application's
 directory = {directory}
 
 [archive]
@@ -74,6 +75,10 @@ seed = []
 urls = []                      # where alarms go, e.g. ["mailto://$USER:$PASS@example.org"], $NAMEs from .env
 heartbeat_url = ""             # asked for after each backup, so that silence raises the alarm elsewhere
 
+[console]
+enabled = {console}         # whether `stratum up` starts the agent, the backend and the frontend
+database = "stratum_console"   # their own database: users, sessions and their audit
+
 [check]
 accept = []                    # checklist lines whose risk you accept by name
 """
@@ -83,6 +88,17 @@ POSTGRES_USER=stratum
 POSTGRES_DB=stratum_db
 POSTGRES_PORT={port}
 {secrets}
+"""
+
+_CONSOLE_ENV = """# The console. Its ports are wishes: a free one is taken where another program listens, and said.
+FRONTEND_PORT=3000
+BACKEND_PORT=4001
+AGENT_PORT=4002
+{secrets}
+JWT_ACCESS_TTL=15m
+JWT_REFRESH_TTL_MS=90d
+AUTORUN_MIGRATIONS=true
+SEED_ON_START=false
 """
 
 _GITIGNORE = """.env
@@ -100,7 +116,7 @@ up stop down status check backup drill prune migrate seed logs:
 """
 
 
-def lay_down(directory: Path, *, name: str, database_directory: str, archive: str) -> tuple[Path, ...]:
+def lay_down(directory: Path, *, name: str, database_directory: str, archive: str, console: bool) -> tuple[Path, ...]:
     """Write a new stack's files, with generated secrets in a 0600 .env; returns what was written.
 
     Raises `stack-exists` before anything is written; a .gitignore or Makefile that exists is left as it is,
@@ -110,11 +126,18 @@ def lay_down(directory: Path, *, name: str, database_directory: str, archive: st
         if (directory / file).exists():
             raise StratumError("stack-exists", directory=directory, file=file)
     directory.mkdir(parents=True, exist_ok=True)
-    generated = "\n".join(f"{secret}={secrets.token_urlsafe(24)}" for secret in _SECRETS)
     toml = _STRATUM_TOML.format(
-        timezone=observe_timezone(), name=name, directory=_quoted(database_directory), archive=_quoted(archive)
+        timezone=observe_timezone(),
+        name=name,
+        databases='["stratum_db", "stratum_console"]' if console else '["stratum_db"]',
+        directory=_quoted(database_directory),
+        archive=_quoted(archive),
+        console="true" if console else "false",
     )
-    durable.write_file(directory / ".env", _ENV.format(port=_free_port(), secrets=generated), mode=0o600)
+    env = _ENV.format(port=_free_port(), secrets=_generated(_SECRETS))
+    if console:
+        env += _CONSOLE_ENV.format(secrets=_generated(_CONSOLE_SECRETS))
+    durable.write_file(directory / ".env", env, mode=0o600)
     durable.write_file(directory / "stratum.toml", toml)
     _add_lines(directory / ".gitignore", _GITIGNORE.splitlines())
     written = [directory / name for name in ("stratum.toml", ".env", ".gitignore")]
@@ -146,6 +169,7 @@ class StackFilesOnDisk:
         env = self.directory / ".env"
         ends_at, problem = self._certificate()
         weak = [name for name in _SECRETS if _is_weak(self.environment.get(name, ""))]
+        weak += [name for name in _CONSOLE_SECRETS if name in self.environment and _is_weak(self.environment[name])]
         return StackFilesState(
             env_mode=env.stat().st_mode & 0o777 if env.exists() else None,
             env_ignored_by_git=self._ignored(),
@@ -181,6 +205,10 @@ class StackFilesOnDisk:
             return ignore.exists() and ".env" in ignore.read_text(encoding="utf-8").splitlines()
         argv = ("git", "-C", str(self.directory), "check-ignore", "--quiet", ".env")
         return run_tool(argv, timeout_seconds=30.0, accept=(0, 1), env=dict(os.environ)).exit_code == 0
+
+
+def _generated(names: tuple[str, ...]) -> str:
+    return "\n".join(f"{name}={secrets.token_urlsafe(32)}" for name in names)
 
 
 def _quoted(text: str) -> str:

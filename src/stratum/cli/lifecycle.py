@@ -26,6 +26,9 @@ def init(
     directory: Annotated[Path, typer.Argument(help="Where the stack's files go.")] = HERE,
     name: Annotated[str | None, typer.Option(help="The stack's name; by default the directory's.")] = None,
     archive: Annotated[str, typer.Option(help="The archive's directory, best on another disk.")] = "archive",
+    console: Annotated[
+        bool, typer.Option("--console/--no-console", help="Whether `stratum up` starts the web console as well.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Lay down a new stack: settings, generated secrets, an empty archive."""
@@ -36,7 +39,7 @@ def init(
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", stack):
             problem = f"{stack!r} is not made of 1 to 41 small letters, digits, - and _"
             raise StratumError("invalid-argument", argument="--name", problem=problem)
-        written = wiring.init_stack(directory, name=stack, archive=archive)
+        written = wiring.init_stack(directory, name=stack, archive=archive, console=console)
         text = "\n".join((*(f"wrote {path}" for path in written), f"next: stratum up --stack {directory}"))
         show_record({"format": 1, "stack": stack, "written": [str(path) for path in written]}, text, as_json=as_json)
 

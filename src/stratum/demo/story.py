@@ -104,7 +104,7 @@ def _stage(say: Say, progress: Progress, rows: int) -> Iterator[_Stage]:
     with tempfile.TemporaryDirectory(prefix="stratum-demo-") as name:
         directory = Path(name)
         directory.chmod(0o755)
-        init_stack(directory, name="demo", archive="archive")
+        init_stack(directory, name="demo", archive="archive", console=False)
         ports = open_stack(directory, consent=_agree, progress=progress)
         say("Bringing a stack up: a real PostgreSQL, no Docker.")
         under_lock(ports, why="demo", verb=lambda: bring_up(ports))
