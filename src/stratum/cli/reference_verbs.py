@@ -49,6 +49,7 @@ CONNECTS_AS: dict[str, tuple[Role, ...]] = {
     "destroy": (Role.MAINTENANCE, Role.BACKUP),
     "identity show": _MAINTENANCE,
     "identity accept": _MAINTENANCE,
+    "notify": _NONE,
     "demo": (Role.MAINTENANCE, Role.OWNER, Role.BACKUP),
 }
 """Who each verb connects to the stack's running server as. Throwaway servers have passwords of their own."""
@@ -65,6 +66,7 @@ ANSWERS = {
     "seed": "outcome",
     "destroy": "outcome",
     "identity accept": "outcome",
+    "notify": "notify",
     "demo": "demo",
 }
 """The schema of the object a verb prints with `--json`; a dry run prints an outcome, a refusal an error."""
