@@ -77,6 +77,8 @@ def _serve(app: FastAPI, settings: BackendSettings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http="httptools",
+        loop="uvloop",
         log_config=None,
         proxy_headers=True,
         forwarded_allow_ips="127.0.0.1,::1",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -68,13 +68,12 @@ def health_router() -> APIRouter:
 async def _observe_health(request: Request, response: Response) -> HealthAnswer:
     identity, found = identity_of(request), list[StratumError]()
 
-    async def look(probe: Callable[[Identity], None], code: StratumError) -> None:
+    async def look(probe: Callable[[Identity], None], error: StratumError) -> None:
         if not await _answers(probe, identity):
-            found.append(code)
+            found.append(error)
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(look, _ask_database, StratumError("console-database-down"))
-        group.start_soon(look, _ask_agent, StratumError("token-epoch-unknown"))
+    database, agent = StratumError("console-database-down"), StratumError("token-epoch-unknown")
+    await asyncio.gather(look(_ask_database, database), look(_ask_agent, agent))
     response.status_code = 503 if found else 200
     response.headers["Cache-Control"] = "no-store"
     with speaking(languages_of(request)):
@@ -84,13 +83,11 @@ async def _observe_health(request: Request, response: Response) -> HealthAnswer:
 
 async def _answers(probe: Callable[[Identity], None], identity: Identity) -> bool:
     """A probe that hangs is left to its own timeout, in its thread."""
-    with anyio.move_on_after(_PATIENCE_S):
-        try:
-            await anyio.to_thread.run_sync(probe, identity, abandon_on_cancel=True)
-        except (OSError, SQLAlchemyError, StratumError):
-            return False
-        return True
-    return False
+    try:
+        await asyncio.wait_for(asyncio.to_thread(probe, identity), _PATIENCE_S)
+    except (OSError, SQLAlchemyError, StratumError):
+        return False
+    return True
 
 
 def _ask_database(identity: Identity) -> None:
