@@ -47,7 +47,8 @@ class ConsoleEvent:
 
     id: UUID
     at: datetime
-    kind: EventKind
+    kind: str
+    """An EventKind; a newer release may have written one that this one does not know."""
     who: str
     address: str
     details: dict[str, str]
@@ -74,8 +75,7 @@ def newest_events(identity: Identity, *, limit: int) -> tuple[ConsoleEvent, ...]
     with identity.transaction() as session:
         found = session.scalars(select(Event).order_by(Event.at.desc(), Event.id).limit(limit)).all()
     return tuple(
-        ConsoleEvent(id=e.id, at=e.at, kind=EventKind(e.kind), who=e.who, address=e.address, details=e.details)
-        for e in found
+        ConsoleEvent(id=e.id, at=e.at, kind=e.kind, who=e.who, address=e.address, details=e.details) for e in found
     )
 
 

@@ -44,7 +44,8 @@ def make_first_administrator(
 
     Raises `first-run-token-refused`, `first-run-over`, `password-too-weak`, `user-exists` or `too-many-tries`.
     """
-    identity.throttle.count(name="\0first run", address=visitor.address)
+    # Counted by address alone: a stranger's tries must not keep everybody out.
+    identity.throttle.count(name=f"\0first run {visitor.address}", address=visitor.address)
     epoch = identity.epoch.current()
     with identity.transaction() as session:
         lock_users(session)
@@ -64,7 +65,7 @@ def make_first_administrator(
         session.flush()
         record_event(session, identity, visitor, kind=EventKind.FIRST_ADMINISTRATOR, who=name)
         answer = open_session(session, identity, visitor, user, epoch)
-    identity.throttle.forget(name="\0first run")
+    identity.throttle.forget(name=f"\0first run {visitor.address}")
     return answer
 
 

@@ -175,7 +175,8 @@ def sign_in_by_console_token(identity: Identity, visitor: Visitor, token: str) -
 
     Raises `console-token-refused`, `token-epoch-unknown` when the agent is away, or `too-many-tries`.
     """
-    identity.throttle.count(name="\0console token", address=visitor.address)
+    # Counted by address alone: a stranger's tries must not keep everybody out.
+    identity.throttle.count(name=f"\0console token {visitor.address}", address=visitor.address)
     epoch = identity.epoch.current()
     try:
         good = identity.door.redeem(token)
