@@ -71,7 +71,7 @@ class FakeBackend:
             raise StratumError("token-expired")
         user = self.access[token]
         if _RANKS.index(user["role"]) < _RANKS.index(lowest):
-            raise StratumError("role-too-low", role=user["role"], needed=lowest)
+            raise StratumError("role-too-low", name=user["name"], role=user["role"], needed=lowest)
         return user
 
 
@@ -182,7 +182,7 @@ def _people(fake: FakeBackend) -> tuple[Any, ...]:
     def add(request: Request) -> Response:
         body = request.state.body
         if any(user["name"] == body["name"] for user in fake.users):
-            raise StratumError("user-exists", name=body["name"])
+            raise StratumError("user-exists", user=body["name"])
         number = len(fake.users)
         added = {"id": f"00000000-0000-4000-8000-00000000000{number}", "name": body["name"], "role": body["role"],
                  "disabled": False, "created_at": NOW.isoformat(), "password_changed_at": None}  # fmt: skip
