@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from stratum import __version__
+from stratum.adapters.signals import install_signal_handlers
 from stratum.cli import application, backups, demonstration, guardrails, lifecycle, notifying, restoring
-from stratum.cli.session import install_signal_handlers
 
 app = typer.Typer(
     name="stratum",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -97,18 +95,6 @@ def show_record(record: dict[str, Any], text: str, *, as_json: bool) -> None:
     from stratum.cli.render import print_json
 
     print_json(record) if as_json else print(text)
-
-
-def install_signal_handlers() -> None:
-    """SIGTERM and SIGHUP end a plan the way Ctrl-C does: taken back, with the lock let go."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked that a closed terminal end nothing
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    del frame
-    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def fail(code: ExitCode) -> NoReturn:

@@ -5,6 +5,7 @@ One table holds them all, so that the reference, the French catalogue and the te
 
 from __future__ import annotations
 
+from stratum.core.agent_errors import AGENT
 from stratum.core.console_errors import CONSOLE
 from stratum.core.error_kinds import EXIT_MEANING, ErrorKind, ExitCode
 from stratum.core.failures import FAILED
@@ -13,7 +14,9 @@ from stratum.core.refusals import LOCKED, REFUSED, USAGE
 
 __all__ = ["EXIT_MEANING", "KINDS", "ErrorKind", "ExitCode", "StratumError"]
 
-KINDS: dict[str, ErrorKind] = {kind.code: kind for kind in (*USAGE, *REFUSED, *LOCKED, *FAILED, *CONSOLE, *PAGES)}
+KINDS: dict[str, ErrorKind] = {
+    kind.code: kind for kind in (*USAGE, *REFUSED, *LOCKED, *FAILED, *AGENT, *CONSOLE, *PAGES)
+}
 
 
 class StratumError(Exception):

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from stratum.core.agent_status import Status
 from stratum.core.plan import unfinished_plans
-from stratum.core.protection import Protection, describe_protection
+from stratum.core.protection import describe_protection
 from stratum.engine.run_plan import describe_unfinished
 from stratum.ports import Ports
 
-FORMAT = 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Status:
-    """What `stratum status --json` prints."""
-
-    format: int = FORMAT
-    stack: str
-    protection: Protection
-    database: str
-    """`running`, `stopped`, `absent` or `damaged`."""
-    database_detail: str
-    port: int | None
-    cluster: str | None
-    """System identifier recorded in the archive."""
-    backups: int
-    broken_backups: tuple[str, ...]
-    foreign_files: tuple[str, ...]
-    cut_plans: tuple[str, ...]
+__all__ = ["Status", "report_status"]
 
 
 def report_status(ports: Ports) -> Status:
