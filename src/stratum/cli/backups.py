@@ -21,9 +21,11 @@ from stratum.cli.session import (
 from stratum.core.errors import ExitCode, StratumError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stratum.core.answers import BackupSummary
     from stratum.core.backup import Manifest
     from stratum.core.proof import Proof, Verdict
-    from stratum.ports import Ports
 
 BackupArgument = Annotated[str, typer.Argument(metavar="ID", help="A backup's id, or the last part of it.")]
 OptionalBackup = Annotated[
@@ -58,35 +60,23 @@ def backup(
 def list_backups(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
     """All backups, newest first, with what is known of each."""
     from stratum.adapters.records import to_dict
-    from stratum.core.proof import standing_proofs
+    from stratum.engine.list_backups import list_backups as run
 
     with opened(stack, as_json=as_json) as ports:
-        manifests = tuple(reversed(ports.archive.manifests()))
-        standing, pinned, broken = (
-            standing_proofs(ports.archive.proofs()),
-            ports.archive.pinned(),
-            ports.archive.broken(),
-        )
-        record = {
-            "format": 1,
-            "backups": [_summary(m, standing.get(m.id), pinned=m.id in pinned) for m in manifests],
-            "broken": [to_dict(found) for found in broken],
-        }
-        lines = [_row(m, standing.get(m.id), pinned=m.id in pinned) for m in manifests] or ["there is no backup yet"]
-        lines += [f"{found.id}  damaged: {found.why}" for found in broken]
-        show_record(record, "\n".join(lines), as_json=as_json)
+        found = run(ports)
+        lines = [_row(backup) for backup in found.backups] or ["there is no backup yet"]
+        lines += [f"{broken.id}  damaged: {broken.why}" for broken in found.broken]
+        show_record(to_dict(found), "\n".join(lines), as_json=as_json)
 
 
 def show(backup_id: BackupArgument, stack: StackOption = HERE, as_json: JsonOption = False) -> None:
     """One backup: databases, tables, rows, sizes and its proofs."""
     from stratum.adapters.records import to_dict
-    from stratum.engine.run_drill import find_manifest
+    from stratum.engine.list_backups import show_backup
 
     with opened(stack, as_json=as_json) as ports:
-        manifest = find_manifest(backup_id, ports)
-        proofs = [proof for proof in ports.archive.proofs() if proof.backup_id == manifest.id]
-        record = {"format": 1, "manifest": to_dict(manifest), "proofs": [to_dict(proof) for proof in proofs]}
-        show_record(record, _detail(manifest, proofs), as_json=as_json)
+        found = show_backup(backup_id, ports)
+        show_record(to_dict(found), _detail(found.manifest, found.proofs), as_json=as_json)
 
 
 def pin(backup_id: BackupArgument, stack: StackOption = HERE, as_json: JsonOption = False) -> None:
@@ -100,17 +90,13 @@ def unpin(backup_id: BackupArgument, stack: StackOption = HERE, as_json: JsonOpt
 
 
 def _pin(backup_id: str, stack: Path, *, pinned: bool, as_json: bool) -> None:
-    from stratum.engine.run_drill import find_manifest
+    from stratum.adapters.records import to_dict
+    from stratum.engine.list_backups import pin_backup
 
-    with opened(stack, as_json=as_json) as ports, ports.lock.hold(why="pin"):
-        manifest = find_manifest(backup_id, ports)
-        ports.archive.pin(manifest.id, pinned=pinned)
-        state = "pinned" if pinned else "not pinned"
-        show_record(
-            {"format": 1, "backup_id": manifest.id, "pinned": pinned},
-            f"{manifest.id} is {state}",
-            as_json=as_json,
-        )
+    with opened(stack, as_json=as_json) as ports:
+        answer = pin_backup(backup_id, ports, pinned=pinned)
+        state = "pinned" if answer.pinned else "not pinned"
+        show_record(to_dict(answer), f"{answer.backup_id} is {state}", as_json=as_json)
 
 
 def export(
@@ -140,11 +126,12 @@ def verify(
     """Read every stored byte of a backup and compare it with its manifest."""
     from stratum.adapters.records import to_dict
     from stratum.core.proof import overall
+    from stratum.engine.list_backups import choose_manifest
     from stratum.engine.verify_backup import verify_backup
 
     with opened(stack, as_json=as_json) as ports:
         with ports.lock.hold(why="verify"):
-            manifests = ports.archive.manifests() if every else (_chosen(backup_id, ports),)
+            manifests = ports.archive.manifests() if every else (choose_manifest(backup_id, ports),)
             proofs = [verify_backup(manifest, ports) for manifest in manifests]
         broken = ports.archive.broken() if every else ()
         text = "\n".join([*(_proof_text(proof) for proof in proofs), *(f"{b.id}: damaged: {b.why}" for b in broken)])
@@ -163,10 +150,11 @@ def drill(
 ) -> None:
     """Restore a backup into a throwaway server and compare what came back: the proof."""
     from stratum.adapters.records import to_dict
+    from stratum.engine.list_backups import choose_manifest
     from stratum.engine.run_drill import run_drill
 
     with opened(stack, as_json=as_json, dry_run=dry_run) as ports:
-        verb = lambda: run_drill(_chosen(backup_id, ports), ports)  # noqa: E731 - names the call below
+        verb = lambda: run_drill(choose_manifest(backup_id, ports), ports)  # noqa: E731 - names the call below
         outcome = carry_out(ports, why="drill", dry_run=dry_run, verb=verb)
         if outcome.end is None:
             show_outcome(outcome, as_json=as_json, done="")
@@ -185,17 +173,6 @@ def prune(stack: StackOption = HERE, dry_run: DryRunOption = False, as_json: Jso
         show_outcome(outcome, as_json=as_json, done=f"done: {outcome.plan.headline}")
 
 
-def _chosen(backup_id: str | None, ports: Ports) -> Manifest:
-    from stratum.engine.run_drill import find_manifest
-
-    if backup_id is not None:
-        return find_manifest(backup_id, ports)
-    manifests = ports.archive.manifests()
-    if not manifests:
-        raise StratumError("no-backup-yet")
-    return manifests[-1]
-
-
 def _exit_with(verdict: Verdict) -> None:
     from stratum.core.proof import Verdict
 
@@ -205,27 +182,16 @@ def _exit_with(verdict: Verdict) -> None:
         fail(ExitCode.COULD_NOT_VERIFY)
 
 
-def _summary(manifest: Manifest, proof: Proof | None, *, pinned: bool) -> dict[str, object]:
-    return {
-        "id": manifest.id,
-        "taken_at": manifest.taken_at.isoformat(),
-        "rows": manifest.rows,
-        "bytes": manifest.bytes,
-        "verdict": proof.verdict.value if proof else None,
-        "pinned": pinned,
-    }
-
-
-def _row(manifest: Manifest, proof: Proof | None, *, pinned: bool) -> str:
+def _row(backup: BackupSummary) -> str:
     from stratum.core.sizes import render_bytes
 
-    verdict = proof.verdict.value if proof else "not drilled"
-    pin = "  pinned" if pinned else ""
-    taken = f"{manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{manifest.id}  {taken}  {manifest.rows:>10} rows  {render_bytes(manifest.bytes):>10}  {verdict}{pin}"
+    verdict = backup.verdict.value if backup.verdict else "not drilled"
+    pin = "  pinned" if backup.pinned else ""
+    taken = f"{backup.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{backup.id}  {taken}  {backup.rows:>10} rows  {render_bytes(backup.bytes):>10}  {verdict}{pin}"
 
 
-def _detail(manifest: Manifest, proofs: list[Proof]) -> str:
+def _detail(manifest: Manifest, proofs: Sequence[Proof]) -> str:
     from stratum.core.sizes import render_bytes
 
     lines = [

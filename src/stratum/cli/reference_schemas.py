@@ -9,26 +9,63 @@ from typing import Any
 
 from stratum.adapters.records import json_schema
 from stratum.cli.attribute_docstrings import attribute_docstrings, one_line
-from stratum.core import answers, backup, checklist, guard, identity, plan, proof, protection
+from stratum.core import (
+    agent_status,
+    alarm,
+    answers,
+    backup,
+    checklist,
+    guard,
+    identity,
+    job,
+    plan,
+    proof,
+    protection,
+    timeline,
+)
 from stratum.demo import story
-from stratum.engine import report_status
 
 SCHEMAS: dict[str, type[object]] = {
+    "agent-status": agent_status.AgentStatus,
+    "backup": answers.BackupAnswer,
+    "backups": answers.BackupsAnswer,
     "checklist": answers.ChecklistAnswer,
     "demo": story.DemoReport,
     "error": answers.ErrorAnswer,
+    "job": job.Job,
+    "job-event": job.JobEvent,
+    "jobs": job.JobsAnswer,
+    "journal": answers.JournalAnswer,
     "journal-entry": plan.JournalEntry,
     "manifest": backup.Manifest,
     "notify": answers.NotifyAnswer,
     "outcome": answers.OutcomeAnswer,
+    "pin": answers.PinAnswer,
     "plan": plan.Plan,
     "proof": proof.Proof,
+    "proofs": answers.ProofsAnswer,
     "protection": protection.Protection,
-    "status": report_status.Status,
+    "settings": answers.SettingsAnswer,
+    "status": agent_status.Status,
+    "timeline": timeline.Timeline,
 }
 """Each file of schemas/ and the record it describes."""
 
-_MODULES = (answers, backup, checklist, guard, identity, plan, proof, protection, story, report_status)
+_MODULES = (
+    agent_status,
+    alarm,
+    answers,
+    backup,
+    checklist,
+    guard,
+    identity,
+    job,
+    plan,
+    proof,
+    protection,
+    story,
+    timeline,
+)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

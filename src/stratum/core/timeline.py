@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import zip_longest
 
-from stratum.core.proof import Verdict
+from stratum.core.backup import Manifest
+from stratum.core.plan import JournalEntry, PlanEnd
+from stratum.core.proof import Method, Proof, Verdict, standing_proofs
 
 FORMAT = 1
 
@@ -69,3 +73,84 @@ class Timeline:
     """In order and without holes, from `begins` to `ends`."""
     moments: tuple[Moment, ...]
     """In order."""
+
+
+BACKUP_TAKEN = "a backup was taken"
+RESTORED = "a restore was carried out"
+UNDONE = "a restore was taken back"
+_PROOFS: dict[tuple[Method, Verdict], str] = {
+    (Method.DRILL, Verdict.PROVEN): "a drill proved the backup",
+    (Method.DRILL, Verdict.FAILED): "a drill failed: the backup is not to be relied on",
+    (Method.DRILL, Verdict.COULD_NOT_VERIFY): "a drill could not say whether the backup restores",
+    (Method.VERIFY, Verdict.PROVEN): "every stored byte of the backup was as it was written",
+    (Method.VERIFY, Verdict.FAILED): "the backup's stored files are damaged",
+    (Method.VERIFY, Verdict.COULD_NOT_VERIFY): "the backup's stored files could not be read",
+}
+LABELS = (BACKUP_TAKEN, RESTORED, UNDONE, *_PROOFS.values())
+"""What marks say, without values in them, so that each can be said in any language."""
+_RESTORES = {"restore": RESTORED, "restore-table": RESTORED, "place-table": RESTORED, "undo-restore": UNDONE}
+
+
+def draw_timeline(
+    manifests: Iterable[Manifest],
+    proofs: Iterable[Proof],
+    entries: Iterable[JournalEntry],
+    *,
+    now: datetime,
+    promise: timedelta,
+) -> Timeline:
+    """The picture from the first thing that happened until now.
+
+    A backup reaches from the moment it was taken to the next one, for `promise` at most: after that there is
+    nothing as recent as promised. One whose last word is that it failed reaches nothing.
+    """
+    known, taken = tuple(proofs), sorted(manifests, key=lambda manifest: manifest.taken_at)
+    moments = tuple(sorted(_moments(taken, known, entries), key=lambda moment: (moment.at, moment.id)))
+    begins = min((moment.at for moment in moments), default=now)
+    failed = {i for i, proof in standing_proofs(known).items() if proof.verdict is Verdict.FAILED}
+    whole = [manifest for manifest in taken if manifest.id not in failed and manifest.taken_at < now]
+    return Timeline(
+        begins=min(begins, now),
+        ends=now,
+        spans=tuple(_spans(whole, begins=min(begins, now), now=now, promise=promise)),
+        moments=moments,
+    )
+
+
+def _spans(whole: list[Manifest], *, begins: datetime, now: datetime, promise: timedelta) -> Iterator[Span]:
+    reached = begins
+    for manifest, following in zip_longest(whole, whole[1:]):
+        if manifest.taken_at > reached:
+            yield Span(begins=reached, ends=manifest.taken_at, reach=Reach.NOTHING, backup_id=None)
+        reached = min(manifest.taken_at + promise, following.taken_at if following else now, now)
+        if reached > manifest.taken_at:
+            yield Span(begins=manifest.taken_at, ends=reached, reach=Reach.BACKUP_BEFORE, backup_id=manifest.id)
+    if now > reached:
+        yield Span(begins=reached, ends=now, reach=Reach.NOTHING, backup_id=None)
+
+
+def _moments(
+    manifests: Iterable[Manifest], proofs: Iterable[Proof], entries: Iterable[JournalEntry]
+) -> Iterator[Moment]:
+    for manifest in manifests:
+        yield Moment(at=manifest.taken_at, kind=MomentKind.BACKUP, id=manifest.id, backup_id=manifest.id,
+                     verdict=None, label=BACKUP_TAKEN)  # fmt: skip
+    for proof in proofs:
+        kind = MomentKind.DRILL if proof.method is Method.DRILL else MomentKind.VERIFY
+        yield Moment(at=proof.finished_at, kind=kind, id=proof.id, backup_id=proof.backup_id,
+                     verdict=proof.verdict, label=_PROOFS[proof.method, proof.verdict])  # fmt: skip
+    yield from _restores(entries)
+
+
+def _restores(entries: Iterable[JournalEntry]) -> Iterator[Moment]:
+    """Restores that were carried out to their end; what was taken back changed nothing."""
+    started: dict[str, JournalEntry] = {}
+    for entry in entries:
+        if entry.plan is not None and entry.verb in _RESTORES:
+            started[entry.plan_id] = entry
+        elif entry.end is PlanEnd.DONE and entry.plan_id in started:
+            plan = started[entry.plan_id].plan
+            backup = plan.params.get("backup_id") if plan else None
+            yield Moment(at=entry.at, kind=MomentKind.RESTORE, id=entry.plan_id,
+                         backup_id=str(backup) if backup else None, verdict=None,
+                         label=_RESTORES[entry.verb])  # fmt: skip
