@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from stratum.core.answers import (
     SettingValue,
     SpokenLine,
 )
+from stratum.core.audit import AuditAnswer, AuditEntry, AuditSource, audited
 from stratum.core.backup import Manifest
 from stratum.core.checklist import LineState
 from stratum.core.job import Job, JobState, JobVerb
@@ -90,6 +91,16 @@ class World:
 
     def newest_entries(self) -> JournalAnswer:
         return JournalAnswer(entries=tuple(sorted(self.journal, key=lambda entry: entry.at, reverse=True)))
+
+    def audit(self) -> AuditAnswer:
+        """The journal with some sign-ins among it; incomplete where the database is down."""
+        signed_in = AuditEntry(at=NOW - timedelta(minutes=3), source=AuditSource.CONSOLE, kind="signed-in", who="ada",
+                               address="127.0.0.1")  # fmt: skip
+        refused = replace(signed_in, at=NOW - timedelta(minutes=4), kind="sign-in-failed", who="<b>mallory</b>")
+        known = [entry for entry in map(audited, self.journal) if entry is not None]
+        running = self.database == "running" and bool(self.manifests)
+        entries = sorted([*known, *((signed_in, refused) if running else ())], key=lambda entry: entry.at, reverse=True)
+        return AuditAnswer(complete=self.database == "running", entries=tuple(entries))
 
     def timeline(self) -> Timeline:
         taken = sorted(self.manifests, key=lambda manifest: manifest.taken_at)

@@ -223,7 +223,7 @@ def _people(fake: FakeBackend) -> tuple[Any, ...]:
         ("POST", "/auth/logout-everywhere", "viewer", gone),
         ("GET", "/auth/sessions", "viewer", lambda _: JSONResponse({"sessions": sessions})),
         ("DELETE", "/auth/sessions/{id}", "viewer", lambda _: Response(status_code=204)),
-        ("GET", "/audit", "viewer", lambda _: JSONResponse({"format": 1, "complete": True, "entries": []})),
+        ("GET", "/audit", "viewer", lambda _: _json(fake.world.audit())),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from stratum.adapters.local_services import LocalServices
 from stratum.adapters.stack_files import StackFilesOnDisk
 from stratum.cli.render import SilentProgress
 from stratum.core.errors import StratumError
@@ -153,6 +154,7 @@ def ports_over(journal: RecordingJournal, *, consent: AnsweringConsent | None = 
         progress=SilentProgress(),
         consent=consent or AnsweringConsent(),
         files=StackFilesOnDisk(directory=Path("never-written"), environment={}),
+        services=LocalServices(Path("never-written"), wishes={}, build=lambda _: ()),
         run=run_plan,
         who="tester",
     )

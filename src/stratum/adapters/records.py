@@ -32,12 +32,18 @@ def parse(kind: type[T], text: str | bytes, *, file: str, newest_format: int = 1
     """
     try:
         plain = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise StratumError("archive-unreadable", file=file, problem=f"not JSON: {error}") from None
+    return parse_plain(kind, plain, file=file, newest_format=newest_format)
+
+
+def parse_plain(kind: type[T], plain: object, *, file: str, newest_format: int = 1) -> T:
+    """The same for what was JSON and is plain values by now."""
+    try:
         found = plain.get("format", 1) if isinstance(plain, dict) else 1
         if isinstance(found, int) and found > newest_format:
             raise StratumError("archive-too-new", file=file, found=found, known=newest_format)
         return _adapter(kind).validate_python(plain)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StratumError("archive-unreadable", file=file, problem=f"not JSON: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -85,7 +85,7 @@ def parse_time(text: str) -> datetime:
 
 
 def install_filters(environment: Environment) -> None:
-    """Make the filters `number`, `bytes`, `duration`, `age`, `when` and `utc` known to the templates.
+    """Make the filters `number`, `bytes`, `duration`, `age`, `when`, `utc` and `tick` known to the templates.
 
     They read `language` and, for `age`, `now` from the page's context. Times may be texts, as the API gives them.
     """
@@ -96,6 +96,7 @@ def install_filters(environment: Environment) -> None:
         "age": _age,
         "when": _when,
         "utc": _utc,
+        "tick": _tick,
     }
 
 
@@ -138,3 +139,10 @@ def _when(context: Context, value: datetime | str | None) -> Markup:
 @pass_context
 def _utc(context: Context, value: datetime | str | None) -> str:
     return render_when(_moment(value), language=_language(context))
+
+
+@pass_context
+def _tick(context: Context, value: datetime, has_hour: bool) -> str:  # noqa: FBT001  a filter's argument has no name
+    """A time below the timeline, in UTC: the hour where hours tell ticks apart, else the day."""
+    utc = value.astimezone(UTC)
+    return f"{utc:%H:%M}" if has_hour else f"{utc.day} {render_month(utc, language=_language(context))}"
