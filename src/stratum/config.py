@@ -123,11 +123,13 @@ class Settings:
             raise StratumError("missing-secret", file=self.directory / ENV_FILE, name=name)
         return value
 
-    def port(self) -> int:
-        """POSTGRES_PORT of .env. Raises `missing-secret` and `invalid-setting`."""
-        text = self.value("POSTGRES_PORT")
+    def port(self, name: str = "POSTGRES_PORT", *, otherwise: int | None = None) -> int:
+        """A port of .env. Raises `missing-secret`, where there is no other way, and `invalid-setting`."""
+        if otherwise is not None and not self.environment.get(name):
+            return otherwise
+        text = self.value(name)
         if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-            _invalid(self.directory / ENV_FILE, "POSTGRES_PORT", f"{text!r} is not a port from 1 to 65535")
+            _invalid(self.directory / ENV_FILE, name, f"{text!r} is not a port from 1 to 65535")
         return int(text)
 
     def as_stack(self) -> Stack:

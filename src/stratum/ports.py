@@ -22,6 +22,7 @@ from stratum.core.backup import (
 from stratum.core.identity import Identity, Seen
 from stratum.core.plan import Facts, JournalEntry, Plan, PlanEnd
 from stratum.core.proof import Check, Proof
+from stratum.core.services import ServiceState
 from stratum.core.stack import Stack
 
 
@@ -198,10 +199,38 @@ class Runtime(Protocol):
     def scratch(self, *, purpose: str, bootstrap_role: str) -> AbstractContextManager[Server]: ...
     def sweep_scratch(self) -> int: ...
     def free_bytes(self) -> int: ...
+    def prepare_console(self) -> bool:
+        """Make the console's role and database where they are missing; says whether the database was made."""
+
     def application_environment(self) -> dict[str, str]: ...
     def run_command(self, argv: Sequence[str]) -> None: ...
     def server_log(self, lines: int) -> list[str]: ...
     def tools_version(self) -> str: ...
+
+
+class Services(Protocol):
+    """The local processes beside the database: the agent, the backend and the frontend."""
+
+    def planned(self) -> tuple[str, ...]:
+        """Names of the services that should run; none where the console is off."""
+
+    def observe(self, *, ask: bool) -> tuple[ServiceState, ...]:
+        """How each service stands; with `ask` each that runs is asked whether it serves."""
+
+    def start(self) -> None:
+        """Start what should run and does not; what runs with other settings is started anew.
+
+        Returns when all serve. Raises `service-not-serving` and `services-not-started`.
+        """
+
+    def stop(self) -> None:
+        """End them all, and wait until they are gone. Ending none is no error."""
+
+    def renew(self, name: str) -> None:
+        """Let one that runs begin anew, as after its database was replaced. No error when it does not run."""
+
+    def log(self, name: str, lines: int) -> list[str]:
+        """The end of one service's log."""
 
 
 class Archive(Protocol):
@@ -359,6 +388,7 @@ class Ports:
     progress: Progress
     consent: Consent
     files: StackFiles
+    services: Services
     run: Callable[[Prepared, Ports], Outcome]
     """Carries a plan out; a dry run is another function here, which shows the plan and touches nothing."""
     who: str

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from stratum.adapters.apprise_notifier import AppriseNotifier
 from stratum.adapters.archive import DirectoryArchive
 from stratum.adapters.clock import SystemClock
 from stratum.adapters.cluster_roles import BACKUP_ROLE, REPLICATION_ROLE
+from stratum.adapters.console_programs import AGENT, BACKEND, FRONTEND, ConsoleSettings, build_services
 from stratum.adapters.embedded_postgresql import SUPERUSER, EmbeddedPostgresql, EmbeddedSettings
 from stratum.adapters.journal import FileLock, JsonLinesJournal, observe_who
-from stratum.adapters.postgresql_installation import default_directory
-from stratum.adapters.read_only import ReadOnlyArchive, ReadOnlyRuntime
+from stratum.adapters.local_services import LocalServices
+from stratum.adapters.postgresql_installation import default_directory, observe_run_as
+from stratum.adapters.process import become
+from stratum.adapters.read_only import ReadOnlyArchive, ReadOnlyRuntime, ReadOnlyServices
 from stratum.adapters.stack_files import StackFilesOnDisk, lay_down
 from stratum.config import Settings, find_stack, load_settings
+from stratum.core.errors import StratumError
 from stratum.core.plan import Plan
+from stratum.core.services import ServicePhase
 from stratum.engine.run_plan import run_plan, show_plan
-from stratum.ports import Archive, Consent, Ports, Progress, Runtime
+from stratum.ports import Archive, Consent, Ports, Progress, Runtime, Services
 
 if TYPE_CHECKING:
     from stratum.adapters.canary_row import CanaryRow
+    from stratum.adapters.service_record import ServiceSpec
 
 
 def _declined(plan: Plan, question: str, lines: Sequence[str]) -> bool:
@@ -60,9 +68,10 @@ def open_stack(
         data_directory=settings.database_directory,
         declared_domain=settings.archive.failure_domain,
     )
+    runtime = EmbeddedPostgresql(embedded_settings(settings))
     ports = Ports(
         stack=settings.as_stack(),
-        runtime=EmbeddedPostgresql(embedded_settings(settings)),
+        runtime=runtime,
         archive=archive,
         journal=JsonLinesJournal(settings.archive_path),
         lock=FileLock(settings.archive_path, clock=clock, who=who),
@@ -70,6 +79,7 @@ def open_stack(
         progress=progress,
         consent=consent,
         files=StackFilesOnDisk(directory=settings.directory, environment=settings.environment),
+        services=local_services(settings, runtime),
         run=run_plan,
         who=who,
     )
@@ -83,6 +93,7 @@ def read_only(ports: Ports) -> Ports:
         run=show_plan,
         archive=cast("Archive", ReadOnlyArchive(ports.archive)),
         runtime=cast("Runtime", ReadOnlyRuntime(ports.runtime)),
+        services=cast("Services", ReadOnlyServices(ports.services)),
     )
 
 
@@ -122,7 +133,45 @@ def embedded_settings(settings: Settings) -> EmbeddedSettings:
             BACKUP_ROLE: settings.secret("BACKUP_PASSWORD"),
             REPLICATION_ROLE: settings.secret("REPLICATION_PASSWORD"),
         },
+        console=(settings.console.database, settings.secret("CONSOLE_PASSWORD")) if settings.console.enabled else None,
     )
+
+
+_HANDED_ON = ("JWT_ACCESS_TTL", "JWT_REFRESH_TTL_MS", "JWT_SECRET_PREVIOUS", "AUTORUN_MIGRATIONS", "SEED_ON_START")
+_PORTS = {AGENT: ("AGENT_PORT", 4002), BACKEND: ("BACKEND_PORT", 4001), FRONTEND: ("FRONTEND_PORT", 3000)}
+
+
+def local_services(settings: Settings, runtime: EmbeddedPostgresql) -> LocalServices:
+    """The console's programs, or none where it is off. Raises `missing-secret` and `invalid-setting`."""
+    if not settings.console.enabled:
+        return LocalServices(settings.database_directory, wishes={}, build=lambda _: ())
+    console = ConsoleSettings(
+        stack_directory=settings.directory,
+        directory=settings.database_directory,
+        database=settings.console.database,
+        password=settings.secret("CONSOLE_PASSWORD"),
+        jwt_secret=settings.secret("JWT_SECRET"),
+        options={name: settings.environment[name] for name in _HANDED_ON if settings.environment.get(name)},
+    )
+
+    def build(ports: Mapping[str, int]) -> tuple[ServiceSpec, ...]:
+        database_port = runtime.observe().port or settings.port()
+        return build_services(console, ports, database_port=database_port, run_as=observe_run_as())
+
+    wishes = {name: settings.port(variable, otherwise=port) for name, (variable, port) in _PORTS.items()}
+    return LocalServices(settings.database_directory, wishes=wishes, build=build)
+
+
+def become_agent(directory: Path) -> NoReturn:
+    """Go on as the agent's program, told what `up` would tell it. Raises `agent-runs-already`."""
+    settings = load_settings(find_stack(directory.absolute()))
+    services = local_services(settings, EmbeddedPostgresql(embedded_settings(settings)))
+    if any(state.name == AGENT and state.phase is not ServicePhase.STOPPED for state in services.observe(ask=False)):
+        raise StratumError("agent-runs-already", stack=settings.stack.name)
+    told = {"STACK_DIRECTORY": str(settings.directory)}
+    for spec in services.specs():
+        told |= spec.environment if spec.name == AGENT else {}
+    become((sys.executable, "-P", "-m", "stratum.agent"), env=os.environ | told)
 
 
 def init_stack(directory: Path, *, name: str, archive: str, console: bool = True) -> tuple[Path, ...]:

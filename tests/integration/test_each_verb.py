@@ -22,9 +22,9 @@ from stratum.ports import Role, Server
 from tests.fixtures.json_schema import offences
 from tests.fixtures.stacks import NAME, StackUnderTest
 
-_UNSEEN = {"init", "demo", "notify"}
-"""There is no stack before the first; the second is a long story of the others, and the third asks no database: both
-have tests of their own."""
+_UNSEEN = {"init", "demo", "notify", "agent"}
+"""There is no stack before the first; the second is a long story of the others; the third asks no database, and the
+last runs until it is stopped: all three have tests of their own."""
 
 
 def test_every_verb_stands_in_the_table_of_rights() -> None:
@@ -40,7 +40,7 @@ def test_verbs_connect_as_the_reference_names_and_print_what_their_schemas_say(
     seen = _Seen(stopped_stack, monkeypatch)
     _set_commands(stopped_stack)
 
-    for verb in ("up", "status", "check", "logs", "identity show", "backups list", "migrate", "seed", "backup"):
+    for verb in ("up", "status", "check", "ps", "logs", "console-token", "identity show", "backups list", "migrate", "seed", "backup"):
         seen.run(verb)
     newest = stopped_stack.ports().archive.manifests()[-1].id
     for verb in ("backups show", "backups pin", "backups unpin", "verify", "drill"):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from stratum.adapters.cluster_roles import create_roles_and_databases
+from stratum.adapters.cluster_roles import create_roles_and_databases, prepare_console
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.new_cluster import run_initdb
 from stratum.adapters.postgresql_installation import find_installation, observe_run_as
@@ -42,6 +42,8 @@ class EmbeddedSettings:
     database: str
     passwords: dict[str, Secret]
     """By role name: postgres, the owner, stratum_backup and stratum_replication."""
+    console: tuple[str, Secret] | None = None
+    """The console's database and its role's password, where there is a console."""
     programs: Path | None = None
     """The directory of the PostgreSQL programs to use; None looks for one."""
 
@@ -212,6 +214,13 @@ class EmbeddedPostgresql:
             path = path.parent
         return shutil.disk_usage(path).free
 
+    def prepare_console(self) -> bool:
+        """Make the console's role and database where they are missing; says whether the database was made."""
+        if self._settings.console is None:
+            return False
+        database, password = self._settings.console
+        return prepare_console(self.endpoint(Role.MAINTENANCE), database=database, password=password)
+
     def application_environment(self) -> dict[str, str]:
         """What the application's commands need to reach the database; holds a password, so never print it."""
         port = self.observe().port or self._settings.port
@@ -236,7 +245,9 @@ class EmbeddedPostgresql:
             raise StratumError("tool-failed", tool=found["tool"], exit_code=found["exit_code"], stderr=said) from None
 
     def server_log(self, lines: int) -> list[str]:
-        logs = sorted((self._directory / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        folder = self._directory / "logs"
+        logs = [path for name in ("start.log", "postgresql-*.log") for path in folder.glob(name)]
+        logs.sort(key=lambda path: path.stat().st_mtime)
         text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in logs)
         return text.splitlines()[-lines:]
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from stratum.core.errors import StratumError
 
@@ -141,6 +141,31 @@ def end_group(child: subprocess.Popen[bytes], *, first: signal.Signals = signal.
             child.wait(_ENDING_SECONDS)
         except subprocess.TimeoutExpired:
             continue
+
+
+def become(argv: Sequence[str], *, env: Mapping[str, str]) -> NoReturn:
+    """Go on as another program: same process, same terminal. Raises `tool-missing`."""
+    if shutil.which(argv[0]) is None:
+        raise StratumError("tool-missing", tool=argv[0])
+    os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - argv is a tuple, and no shell is asked
+
+
+def detach() -> Callable[[], None]:
+    """Go on in a process of its own; who started us waits until the returned function is called, or we end.
+
+    Returns in the new process only. It has to be called while there is no thread but the first.
+    """
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(writing)
+        os._exit(0 if os.read(reading, 1) else 1)
+    os.close(reading)
+
+    def tell_ready() -> None:
+        os.write(writing, b"\n")
+        os.close(writing)
+
+    return tell_ready
 
 
 def is_alive(pid: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stratum.core.proof import Proof
-from stratum.ports import Archive, Runtime, ServerState
+from stratum.ports import Archive, Runtime, ServerState, Services
 
 
 class ReadOnlyArchive:
@@ -33,5 +33,27 @@ class ReadOnlyRuntime:
     def sweep_scratch(self) -> int:
         return 0
 
+    def prepare_console(self) -> bool:
+        return False
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the runtime itself answers
         return getattr(self._runtime, name)
+
+
+class ReadOnlyServices:
+    """Services that nobody starts or ends."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def start(self) -> None:
+        """Leave those that do not run as they are."""
+
+    def stop(self) -> None:
+        """Leave those that run as they are."""
+
+    def renew(self, name: str) -> None:
+        """Leave it as it is."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the services themselves answer
+        return getattr(self._services, name)

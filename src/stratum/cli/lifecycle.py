@@ -1,4 +1,4 @@
-"""init, up, stop, down, status, logs: none of them can delete data."""
+"""init, up, stop, down, status: none of them can delete data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from stratum.cli.services import render_console, render_service
 from stratum.cli.session import (
     HERE,
     DryRunOption,
@@ -45,16 +46,19 @@ def init(
 
 
 def up(stack: StackOption = HERE, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
-    """Make the cluster the first time, start it, and refuse a look-alike."""
+    """Make the cluster the first time, start it, refuse a look-alike, and start the console's services."""
     from stratum.engine.bring_up import bring_up
 
     with opened(stack, as_json=as_json, dry_run=dry_run) as ports:
         outcome = carry_out(ports, why="up", dry_run=dry_run, verb=lambda: bring_up(ports))
-        show_outcome(outcome, as_json=as_json, done=str(outcome.facts.get("detail")))
+        said = [outcome.facts.get("detail"), *map(render_service, ports.services.observe(ask=False))]
+        console = outcome.facts.get("console")
+        said += [f"console   {console}"] if console else []
+        show_outcome(outcome, as_json=as_json, done="\n".join(map(str, said)))
 
 
 def stop(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
-    """Stop the database cleanly; the data stays."""
+    """Stop the console's services and the database cleanly; the data stays."""
     _take_down(stack, as_json=as_json)
 
 
@@ -91,18 +95,9 @@ def status(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
             f"database  {found.database_detail}",
         ]
         lines.append(f"backups   {found.backups}, newest drill: {found.protection.newest_drill or 'never run'}")
+        lines += map(render_service, found.services)
+        lines += [line] if (line := render_console(found.services)) else []
         lines += [f"damaged   {name}" for name in found.broken_backups]
         lines += [f"foreign   {name} (in the archive, not Stratum's; never touched)" for name in found.foreign_files]
         lines += [f"cut short {plan}; the next command finishes it or takes it back" for plan in found.cut_plans]
         show_record(to_dict(found), "\n".join(lines), as_json=as_json)
-
-
-def logs(
-    stack: StackOption = HERE,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines.")] = 50,
-    as_json: JsonOption = False,
-) -> None:
-    """The end of the server's log."""
-    with opened(stack, as_json=as_json) as ports:
-        found = ports.runtime.server_log(lines)
-        show_record({"format": 1, "lines": found}, "\n".join(found), as_json=as_json)

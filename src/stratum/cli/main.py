@@ -10,7 +10,7 @@ import typer
 
 from stratum import __version__
 from stratum.adapters.signals import install_signal_handlers
-from stratum.cli import application, backups, demonstration, guardrails, lifecycle, notifying, restoring
+from stratum.cli import application, backups, demonstration, guardrails, lifecycle, notifying, restoring, services
 
 app = typer.Typer(
     name="stratum",
@@ -29,7 +29,10 @@ app.command("up")(lifecycle.up)
 app.command("stop")(lifecycle.stop)
 app.command("down")(lifecycle.down)
 app.command("status")(lifecycle.status)
-app.command("logs")(lifecycle.logs)
+app.command("ps")(services.ps)
+app.command("logs")(services.logs)
+app.command("agent")(services.agent)
+app.command("console-token")(services.console_token)
 app.command("check")(guardrails.check)
 app.command("backup")(backups.backup)
 app.add_typer(backups_app, name="backups")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from stratum.core.alarm import SpokenAlarm
 from stratum.core.protection import Protection
+from stratum.core.services import ServiceState
 
 FORMAT = 1
 
@@ -28,6 +29,8 @@ class Status:
     broken_backups: tuple[str, ...]
     foreign_files: tuple[str, ...]
     cut_plans: tuple[str, ...]
+    services: tuple[ServiceState, ...] = ()
+    """The console's programs; none where there is no console."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -180,6 +180,12 @@ _KINDS = (
         fix="put an address into [notify] urls, and try it with `stratum notify --test`",
     ),
     LineKind(
+        name="services",
+        holds="the console's services answer: {services}",
+        red="these services of the console do not answer: {services}",
+        fix="run `stratum up`; `stratum logs` with the service's name shows what it said last",
+    ),
+    LineKind(
         name="versions",
         holds="the tools ({tools}) can read the server ({server})",
         red="the tools ({tools}) cannot read the server ({server})",

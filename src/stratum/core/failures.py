@@ -48,6 +48,27 @@ FAILED = (
         next="create a system user called stratum (useradd --system stratum), or run Stratum as an ordinary user",
     ),
     ErrorKind(
+        code="service-not-serving",
+        exit=ExitCode.FAILED,
+        message="the {service} of the console does not serve: {said}: {log}",
+        data="untouched; the database is running, and its data can be worked with",
+        next="mend what the log says, then run `stratum up` again; `stratum logs {service}` shows more of it",
+    ),
+    ErrorKind(
+        code="services-not-started",
+        exit=ExitCode.FAILED,
+        message="the console's services cannot be started: {problem}",
+        data="untouched; the database is running, and its data can be worked with",
+        next="mend the cause, then run `stratum up` again; `[console] enabled = false` does without them",
+    ),
+    ErrorKind(
+        code="services-not-ended",
+        exit=ExitCode.FAILED,
+        message="the console's services do not end: their supervisor is process {pid}",
+        data="untouched; nothing else was stopped",
+        next="see what holds that process, end it, then run the command again",
+    ),
+    ErrorKind(
         code="server-start-failed",
         exit=ExitCode.FAILED,
         message="PostgreSQL did not start: {log}",

@@ -93,6 +93,13 @@ USAGE = (
 
 REFUSED = (
     ErrorKind(
+        code="agent-runs-already",
+        exit=ExitCode.REFUSED,
+        message="the agent of {stack} runs already, in the background",
+        data=UNTOUCHED,
+        next="`stratum ps` shows it and `stratum logs agent` what it says; `stratum stop` ends it",
+    ),
+    ErrorKind(
         code="cluster-absent",
         exit=ExitCode.REFUSED,
         message="the data directory is gone: cluster {recorded} was recorded, and nothing stands in its place",

@@ -1,10 +1,11 @@
-"""up and stop: the cluster is made once, started, and recognised before anyone works on it."""
+"""up and stop: the cluster is made once, started, and recognised before anyone works on it; then the services."""
 
 from __future__ import annotations
 
 from stratum.core.errors import StratumError
 from stratum.core.identity import Likeness
 from stratum.core.plan import Effect, Facts, Plan, Step
+from stratum.core.services import console_address
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.tripwire import (
     Sighting,
@@ -20,7 +21,8 @@ def bring_up(ports: Ports) -> Outcome:
     """Make the cluster at the first time, start it, and refuse a look-alike.
 
     Never makes a new cluster where one was recorded: an empty data directory is then a loss, not a start.
-    Raises the tripwire's errors; a look-alike that was stopped before is stopped again.
+    Raises the tripwire's errors; a look-alike that was stopped before is stopped again. Where there is a console
+    its services are started last: the errors of a service that does not serve leave the database running.
     """
     state = ports.runtime.observe()
     if state.state is RunState.DAMAGED:
@@ -29,18 +31,27 @@ def bring_up(ports: Ports) -> Outcome:
         _refuse_unless_first(ports)
     now = ports.clock.now()
     making = (_MAKE,) if state.state is RunState.ABSENT else ()
+    console = (_CONSOLE, _SERVICES) if ports.services.planned() else ()
     plan = Plan(
         id=new_plan_id(now),
         verb="up",
         stack=ports.stack.name,
         created_at=now,
         headline=f"bring {ports.stack.name} up",
-        steps=(*making, _START, _RECOGNISE),
-        params={"make": state.state is RunState.ABSENT, "was_running": state.state is RunState.RUNNING},
+        steps=(*making, _START, _RECOGNISE, *console),
+        params={
+            "make": state.state is RunState.ABSENT,
+            "was_running": state.state is RunState.RUNNING,
+            "console": bool(console),
+        },
         notes=(state.detail,),
         forward_from="start",
     )
-    return ports.run(Prepared(plan=plan, actions=up_actions(plan, ports)), ports)
+    failed: list[StratumError] = []
+    outcome = ports.run(Prepared(plan=plan, actions=up_actions(plan, ports, failed)), ports)
+    if failed:
+        raise failed[0]
+    return outcome
 
 
 _MAKE = Step(
@@ -51,10 +62,24 @@ _MAKE = Step(
 )
 _START = Step(name="start", summary="start PostgreSQL and wait until it answers", way_back="it is stopped again")
 _RECOGNISE = Step(name="recognise", summary="compare the cluster with the recorded one, and record it")
+_CONSOLE = Step(
+    name="console-database",
+    summary="make the console's role and database where they are missing",
+    effect=Effect.ADDS,
+    way_back="they stay: an empty database harms nothing",
+)
+_SERVICES = Step(
+    name="services",
+    summary="start what does not run of the agent, the backend and the frontend, and wait until each answers",
+    way_back="they go on running, or are started again; the database does not depend on them",
+)
 
 
-def up_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
-    """What the plan's steps do. Undone, they leave a cluster that was there before as it was."""
+def up_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None = None) -> tuple[Action, ...]:
+    """What the plan's steps do. Undone, they leave a cluster that was there before as it was.
+
+    A service that does not serve is no reason to stop the database: its error goes into `failed`.
+    """
 
     def make(_: Facts) -> None:
         if ports.runtime.observe().state is RunState.ABSENT:
@@ -77,11 +102,32 @@ def up_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         record_identity(ports)
 
     making = (Action(name="make-cluster", run=make, undo=unmake),) if plan.params["make"] else ()
-    return (*making, Action(name="start", run=start, undo=unstart), Action(name="recognise", run=recognise))
+    console = _console_actions(plan, ports, failed) if plan.params.get("console") else ()
+    return (*making, Action(name="start", run=start, undo=unstart), Action(name="recognise", run=recognise), *console)
+
+
+def _console_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None) -> tuple[Action, ...]:
+    def prepare(_: Facts) -> None:
+        if ports.runtime.prepare_console():
+            # Whoever was signed in was a user of the database that is gone.
+            ports.archive.raise_token_epoch(because=plan.id)
+            record_identity(ports)
+
+    def serve(_: Facts) -> Facts:
+        try:
+            ports.services.start()
+        except StratumError as error:
+            if failed is not None:
+                failed.append(error)
+            return {"not_serving": error.message}
+        return {"console": console_address(ports.services.observe(ask=False))}
+
+    return (Action(name="console-database", run=prepare), Action(name="services", run=serve))
 
 
 def take_down(ports: Ports) -> None:
-    """Stop the database the clean way, after noting how far it got; the data stays where it is."""
+    """End the services, then stop the database the clean way, after noting how far it got; the data stays."""
+    ports.services.stop()
     if ports.runtime.observe().state is RunState.RUNNING:
         if observe_sighting(ports).likeness is Likeness.SAME:
             record_identity(ports)

@@ -202,6 +202,13 @@ def _notifications(ports: Ports) -> Line:
     return _line("notifications", holds=bool(urls), count=len(urls))
 
 
+def _services(ports: Ports) -> Line:
+    found = ports.services.observe(ask=True)
+    down = [state.name for state in found if not state.serves]
+    said = listed(down or [state.name for state in found]) or "there is no console"
+    return _line("services", holds=not down, services=said)
+
+
 def _versions(ports: Ports) -> Line:
     tools = ports.runtime.tools_version()
     server = ports.runtime.server(Role.MAINTENANCE).database.server_version_num() // 10000
@@ -238,6 +245,7 @@ _LOOKS: dict[str, Look] = {
     "checksum-failures": _checksum_failures,
     "certificate": _certificate,
     "notifications": _notifications,
+    "services": _services,
     "versions": _versions,
     "no-cut-plan": _no_cut_plan,
 }

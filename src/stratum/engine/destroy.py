@@ -19,7 +19,7 @@ _FRESH = timedelta(days=1)
 _STEPS = (
     Step(name="final-backup", summary="take a final backup and prove it by a drill", effect=Effect.ADDS,
          way_back="it stays: a backup harms nothing"),
-    Step(name="delete", summary="stop PostgreSQL and delete the data directory", effect=Effect.REMOVES,
+    Step(name="delete", summary="end the services and PostgreSQL, and delete the data directory", effect=Effect.REMOVES,
          way_back="none but the final backup: `stratum restore` makes a new cluster from it", asks=True),
 )  # fmt: skip
 
@@ -58,6 +58,7 @@ def destroy_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         return {"final_backup": backup_id}
 
     def delete(_: Facts) -> None:
+        ports.services.stop()
         ports.runtime.remove_cluster()
 
     def known(facts: Facts) -> tuple[str, ...]:

@@ -32,4 +32,5 @@ def report_status(ports: Ports) -> Status:
         broken_backups=tuple(broken.id for broken in ports.archive.broken()),
         foreign_files=ports.archive.foreign(),
         cut_plans=tuple(describe_unfinished(p) for p in unfinished_plans(ports.journal.entries())),
+        services=ports.services.observe(ask=False),
     )

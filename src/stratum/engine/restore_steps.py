@@ -28,7 +28,7 @@ def restore_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     actions = (
         *_rebuilding_actions(plan, ports, chosen, names),
         *_building_actions(plan, ports, chosen, names),
-        *_swapping_actions(ports, chosen, names),
+        *_swapping_actions(plan, ports, chosen, names),
     )
     planned = {step.name for step in plan.steps}
     return tuple(action for action in actions if action.name in planned)
@@ -119,15 +119,17 @@ def _building_actions(plan: Plan, ports: Ports, chosen: Chosen, names: SwapNames
     )
 
 
-def _swapping_actions(ports: Ports, chosen: Chosen, names: SwapNames) -> tuple[Action, ...]:
+def _swapping_actions(plan: Plan, ports: Ports, chosen: Chosen, names: SwapNames) -> tuple[Action, ...]:
     def swap(_: Facts) -> Facts:
         database = ports.runtime.server(Role.MAINTENANCE).database
         replaced = names.live in database.database_oids()
+        end_console_sessions(plan, ports, names)
         database.swap_databases(names)
         return {"replaced": replaced}
 
     def remember(facts: Facts) -> None:
         record_identity_of(ports, cluster=facts.get("cluster"))
+        renew_console(ports, names)
 
     return (
         Action(
@@ -139,6 +141,18 @@ def _swapping_actions(ports: Ports, chosen: Chosen, names: SwapNames) -> tuple[A
         ),
         Action(name="remember", run=remember),
     )
+
+
+def end_console_sessions(plan: Plan, ports: Ports, names: SwapNames) -> None:
+    """Before the console's own database is replaced: what comes back must not let in who was signed out since."""
+    if names.live == ports.stack.console_database:
+        ports.archive.raise_token_epoch(because=plan.id)
+
+
+def renew_console(ports: Ports, names: SwapNames) -> None:
+    """After it was replaced: what came back may be of an earlier release, and is migrated at a start."""
+    if names.live == ports.stack.console_database:
+        ports.services.renew("backend")
 
 
 def is_swapped(ports: Ports, names: SwapNames) -> bool:

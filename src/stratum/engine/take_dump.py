@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,10 +152,15 @@ def _refuse_collapse(ports: Ports, notebook: _Notebook, *, accepted: bool) -> No
     manifests = ports.archive.manifests()
     if accepted or not manifests:
         return
-    rows, before = sum(d.facts.rows for d in notebook.databases), manifests[-1].rows
+    rows, before = (_rows_that_count(found, ports) for found in (notebook.databases, manifests[-1].databases))
     if before and rows < before * (1 - ports.stack.backup.collapse_limit):
         percent = f"{100 * (before - rows) / before:.0f}"
         raise StratumError("rows-collapsed", rows=rows, rows_before=before, percent=percent)
+
+
+def _rows_that_count(databases: Sequence[DumpedDatabase], ports: Ports) -> int:
+    """Sessions and events of the console come and go, and must not hide what the application lost."""
+    return sum(d.facts.rows for d in databases if d.facts.properties.name != ports.stack.console_database)
 
 
 def _manifest(plan: Plan, ports: Ports, notebook: _Notebook) -> Manifest:

@@ -13,7 +13,7 @@ from stratum.core.plan import Effect, Facts, Plan, PlanEnd, PlanProgress, Step, 
 from stratum.core.proof import listed
 from stratum.core.recovery import compare_tables
 from stratum.engine.restore import name_beside, undo_command
-from stratum.engine.restore_steps import find_database, is_swapped, reopen
+from stratum.engine.restore_steps import end_console_sessions, find_database, is_swapped, renew_console, reopen
 from stratum.engine.run_drill import find_manifest
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.show_difference import render_written
@@ -95,10 +95,12 @@ def undo_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         return {"comes_back": [_render_table(table) for table in _look_into(ports, names.beside).tables]}
 
     def swap(_: Facts) -> None:
+        end_console_sessions(plan, ports, names)
         ports.runtime.server(Role.MAINTENANCE).database.swap_databases(names)
 
     def remember(facts: Facts) -> None:
         record_identity_of(ports, cluster=facts.get("cluster"))
+        renew_console(ports, names)
 
     return (
         Action(name="note", run=note),

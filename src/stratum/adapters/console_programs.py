@@ -1,0 +1,121 @@
+"""The console's three programs: what each is started with, and nothing that it does not need."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import stat
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from stratum.adapters.cluster_roles import CONSOLE_ROLE
+from stratum.adapters.private_directory import write_privately
+from stratum.adapters.process import RunAs
+from stratum.adapters.service_record import ServiceSpec
+from stratum.core.stack import Secret
+
+AGENT, BACKEND, FRONTEND = "agent", "backend", "frontend"
+_HOST = "127.0.0.1"
+_TAKING_BACK_SECONDS = 75.0
+"""A job that runs is taken back before the agent ends."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsoleSettings:
+    """What the console's programs are told of a stack."""
+
+    stack_directory: Path
+    directory: Path
+    """The database's directory, with run/ and logs/ in it."""
+    database: str
+    password: Secret
+    jwt_secret: Secret
+    options: dict[str, str]
+    """JWT_ACCESS_TTL and the like of .env, handed on to the backend as they are."""
+
+    def secret_for(self, what: str) -> Secret:
+        """A secret of its own for each use: who learns one of them does not know the others."""
+        return Secret(hmac.new(self.jwt_secret.reveal.encode(), f"stratum {what}".encode(), hashlib.sha256).hexdigest())
+
+
+def build_services(
+    settings: ConsoleSettings, ports: Mapping[str, int], *, database_port: int, run_as: RunAs | None
+) -> tuple[ServiceSpec, ...]:
+    """The three programs on these ports. Writes the agent's secret to a 0600 file, which the backend may read."""
+    account = run_as if run_as is not None and code_can_be_read() else None
+    secret_file = settings.directory / "run" / "agent-secret"
+    secret_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_privately(secret_file, settings.secret_for(AGENT).reveal + "\n", owner=account.uid if account else None)
+    agent = f"http://{_HOST}:{ports[AGENT]}"
+    backend = f"http://{_HOST}:{ports[BACKEND]}"
+    to_agent = {
+        "AGENT_HOST": _HOST,
+        "AGENT_PORT": str(ports[AGENT]),
+        "AGENT_SECRET_FILE": str(secret_file),
+        "STACK_DIRECTORY": str(settings.stack_directory),
+    }
+    to_backend = settings.options | {
+        "HOST": _HOST,
+        "PORT": str(ports[BACKEND]),
+        "AGENT_URL": agent,
+        "AGENT_SECRET_FILE": str(secret_file),
+        "CONSOLE_DATABASE_URL": _database_url(settings, database_port),
+        "JWT_SECRET": settings.jwt_secret.reveal,
+    }
+    to_frontend = {
+        "HOST": _HOST,
+        "PORT": str(ports[FRONTEND]),
+        "API_URL": f"{backend}/api/v1",
+        "FRONTEND_SECRET": settings.secret_for(FRONTEND).reveal,
+    }
+    return (
+        _spec(AGENT, ports[AGENT], "/health", to_agent, grace_seconds=_TAKING_BACK_SECONDS),
+        _spec(BACKEND, ports[BACKEND], "/api/v1/health/ready", to_backend, account=account),
+        _spec(FRONTEND, ports[FRONTEND], "/health", to_frontend, account=account),
+    )
+
+
+def code_can_be_read() -> bool:
+    """Whether any account may run this Python and read this package: a home directory may be closed to it."""
+    package = Path(__file__).resolve().parents[1]
+    places = (Path(sys.executable), Path(sys.executable).resolve(), package, *map(Path, sysconfig.get_paths().values()))
+    return all(_is_open(place) for place in places if place.exists())
+
+
+def _is_open(place: Path) -> bool:
+    """Read and entered by all, with every directory above it."""
+    reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in place.parents)
+    return reached and place.stat().st_mode & (stat.S_IROTH | stat.S_IXOTH) != 0
+
+
+def _spec(
+    name: str,
+    port: int,
+    health: str,
+    environment: dict[str, str],
+    *,
+    account: RunAs | None = None,
+    grace_seconds: float = 10.0,
+) -> ServiceSpec:
+    address = f"http://{_HOST}:{port}"
+    return ServiceSpec(
+        name=name,
+        # Without -P a file in the directory it is started from could stand in for one of ours.
+        argv=(sys.executable, "-P", "-m", f"stratum.{name}"),
+        environment=environment,
+        port=port,
+        address=address,
+        health=address + health,
+        uid=account.uid if account else None,
+        gid=account.gid if account else None,
+        grace_seconds=grace_seconds,
+    )
+
+
+def _database_url(settings: ConsoleSettings, port: int) -> str:
+    password, database = quote(settings.password.reveal, safe=""), quote(settings.database, safe="")
+    return f"postgresql://{CONSOLE_ROLE}:{password}@{_HOST}:{port}/{database}"

@@ -1,0 +1,192 @@
+"""Starts, looks at and ends the console's services on this machine, through one supervisor a stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from stratum.adapters.postmaster import free_port, port_is_free
+from stratum.adapters.process import run_tool
+from stratum.adapters.records import to_json
+from stratum.adapters.service_log import read_log
+from stratum.adapters.service_record import TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
+from stratum.core.errors import ExitCode, StratumError
+from stratum.core.services import ServicePhase, ServiceState
+
+_START_SECONDS, _STOP_SECONDS, _HEALTHY_SECONDS = 60.0, 90.0, 60.0
+_KILLED_SECONDS = 10.0
+_ANSWER_SECONDS = 3.0
+_POLL_SECONDS = 0.05
+_GIVES_UP_AFTER = 2
+"""Ends by itself; a second one is no accident of a moment."""
+_LOG_LINES = 5
+_INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY")
+
+Build = Callable[[Mapping[str, int]], tuple[ServiceSpec, ...]]
+"""Makes the services, told the port each will have."""
+
+
+class LocalServices:
+    """The services of one stack. What runs is known from the supervisor's lock, never from a number alone."""
+
+    def __init__(self, directory: Path, *, wishes: Mapping[str, int], build: Build) -> None:
+        self._files = SupervisionFiles(directory=directory)
+        self._wishes = dict(wishes)
+        self._build = build
+
+    def planned(self) -> tuple[str, ...]:
+        return tuple(self._wishes)
+
+    def observe(self, *, ask: bool) -> tuple[ServiceState, ...]:
+        found = self._files.read() if self._wishes or self._files.is_supervised() else None
+        if found is None:
+            return tuple(_stopped(name, port) for name, port in self._wishes.items())
+        if not self._files.is_supervised():
+            return tuple(replace(s, phase=ServicePhase.STOPPED, pid=None, healthy=None) for s in found.services)
+        return tuple(_asked(s, found) for s in found.services) if ask else found.services
+
+    def start(self) -> None:
+        if not self._wishes:
+            self.stop()
+            return
+        running = self._files.read() if self._files.is_supervised() else None
+        orders = self._orders(running)
+        if running is None or running.digest != orders.digest:
+            self.stop()
+            self._start_supervisor(orders)
+        self._wait_until_healthy()
+
+    def stop(self) -> None:
+        found = self._files.read()
+        if found is None or not self._files.is_supervised():
+            return
+        self._end_supervisor(found.supervisor)
+
+    def renew(self, name: str) -> None:
+        """A service that is ended is started again by its supervisor."""
+        if self._files.is_supervised() and (found := self._files.read()):
+            for service in found.services:
+                if service.name == name and service.pid is not None and _is_child_of(service.pid, found.supervisor):
+                    os.kill(service.pid, signal.SIGTERM)
+
+    def log(self, name: str, lines: int) -> list[str]:
+        return read_log(self._files.log(name), lines)
+
+    def specs(self) -> tuple[ServiceSpec, ...]:
+        """What would be started now."""
+        return self._orders(None).services
+
+    def _orders(self, running: Supervision | None) -> Orders:
+        ports = {name: self._port(name, wish, running) for name, wish in self._wishes.items()}
+        inherited = {n: v for n, v in os.environ.items() if n in _INHERITED or n.startswith("LC_") or _is_proxy(n)}
+        return Orders(services=self._build(ports), wishes=self._wishes, inherited=inherited)
+
+    def _port(self, name: str, wish: int, running: Supervision | None) -> int:
+        """A service keeps the port it has for as long as the same one is wished for."""
+        if running is not None and running.wishes.get(name) == wish:
+            return next((service.port for service in running.services if service.name == name), wish)
+        taken = {s.port for s in running.services} if running else set()
+        return wish if wish in taken or port_is_free(wish) else free_port()
+
+    def _start_supervisor(self, orders: Orders) -> None:
+        for name in ("run", "logs"):
+            (self._files.directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        argv = (sys.executable, "-P", "-m", "stratum.supervisor", str(self._files.directory))
+        told = {TOLD_BY: to_json(orders)}
+        try:
+            run_tool(argv, timeout_seconds=_START_SECONDS, env=orders.inherited | told, detached=True)
+        except StratumError as error:
+            problem = error.details.get("stderr", error.message)
+            raise StratumError("services-not-started", problem=problem) from None
+
+    def _end_supervisor(self, pid: int) -> None:
+        """Ask, wait, then by force: the kernel ends a killed supervisor's services with it."""
+        for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _KILLED_SECONDS)):
+            if _is_supervisor(pid, self._files.directory):
+                os.kill(pid, number)
+            deadline = time.monotonic() + seconds
+            while self._files.is_supervised() and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            if not self._files.is_supervised():
+                return
+        raise StratumError("services-not-ended", pid=pid)
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + _HEALTHY_SECONDS
+        while True:
+            states = self.observe(ask=True)
+            if all(state.healthy for state in states):
+                return
+            for state in states:
+                if not state.healthy and (_has_given_up(state) or time.monotonic() > deadline):
+                    raise self._not_serving(state)
+            if not self._files.is_supervised():
+                raise StratumError("services-not-started", problem=" | ".join(self.log("supervisor", _LOG_LINES)))
+            time.sleep(_POLL_SECONDS)
+
+    def _not_serving(self, state: ServiceState) -> StratumError:
+        said = "it does not answer" if state.exit_code is None else f"it ended with {state.exit_code}"
+        log = " | ".join(self.log(state.name, _LOG_LINES)) or "it left no log"
+        return StratumError("service-not-serving", service=state.name, said=said, log=log)
+
+
+def _stopped(name: str, port: int) -> ServiceState:
+    return ServiceState(name=name, phase=ServicePhase.STOPPED, port=port, address=f"http://127.0.0.1:{port}")
+
+
+def _has_given_up(state: ServiceState) -> bool:
+    """A start that was refused will be refused again; any other end may have been an accident, once."""
+    return state.phase is ServicePhase.WAITING and (
+        state.exit_code == ExitCode.REFUSED or state.restarts >= _GIVES_UP_AFTER
+    )
+
+
+def _asked(state: ServiceState, found: Supervision) -> ServiceState:
+    serves = state.phase is ServicePhase.RUNNING and _answers(found.health[state.name])
+    return replace(state, healthy=serves)
+
+
+def _answers(url: str) -> bool:
+    """Whether it answers 200 on this machine; no proxy is asked, and nothing is sent."""
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _is_proxy(name: str) -> bool:
+    return name.lower().endswith("_proxy")
+
+
+def _is_supervisor(pid: int, directory: Path) -> bool:
+    """Whether this is the process that the record names: somebody else may have written the record."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
+    except OSError:
+        return False
+    return b"stratum.supervisor" in words and os.fsencode(directory) in words
+
+
+def _is_child_of(pid: int, parent: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[1] == str(parent)
