@@ -101,7 +101,7 @@ class Picture:
 
     def seconds(self, reach: Reach) -> float:
         """How much of the time shown is of this reach."""
-        spans = (stretch.span for stretch in self.stretches if stretch.span.reach is reach)
+        spans = (stretch.span for stretch in self.stretches if stretch.span.reach == reach)
         return sum((span.ends - span.begins).total_seconds() for span in spans)
 
 
