@@ -1,0 +1,259 @@
+"""One supervisor a stack: services are started, started again, looked at and ended, and never more than that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from stratum.adapters.local_services import LocalServices
+from stratum.adapters.postmaster import free_port
+from stratum.adapters.service_log import ServiceLog, read_log
+from stratum.adapters.service_record import ServiceSpec, SupervisionFiles
+from stratum.core.errors import StratumError
+from stratum.core.services import ServicePhase, ServiceState
+from tests.fixtures.stacks import wait_until
+
+_PROGRAM = Path(__file__).parents[1] / "fixtures" / "stand_in_service.py"
+_HIDDEN = "only-for-the-service"
+
+
+@dataclass(kw_only=True, slots=True)
+class _House:
+    """A directory with two services in it, and what a test changes about them."""
+
+    directory: Path
+    wishes: dict[str, int] = field(default_factory=lambda: {"east": free_port(), "west": free_port()})
+    environment: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def files(self) -> SupervisionFiles:
+        return SupervisionFiles(directory=self.directory)
+
+    def services(self) -> LocalServices:
+        return LocalServices(self.directory, wishes=self.wishes, build=self._build)
+
+    def up(self) -> dict[str, ServiceState]:
+        self.services().start()
+        return self.states()
+
+    def states(self) -> dict[str, ServiceState]:
+        return {state.name: state for state in self.services().observe(ask=True)}
+
+    def supervisor(self) -> int:
+        found = self.files.read()
+        assert found is not None
+        return found.supervisor
+
+    def _build(self, ports: Mapping[str, int]) -> tuple[ServiceSpec, ...]:
+        return tuple(
+            ServiceSpec(
+                name=name,
+                argv=(sys.executable, str(_PROGRAM)),
+                environment={"PORT": str(port), "SECRET": _HIDDEN} | self.environment.get(name, {}),
+                port=port,
+                address=f"http://127.0.0.1:{port}",
+                health=f"http://127.0.0.1:{port}/",
+            )
+            for name, port in ports.items()
+        )
+
+
+@pytest.fixture
+def house() -> Iterator[_House]:
+    with tempfile.TemporaryDirectory(prefix="stratum-services-", dir="/tmp") as name:
+        house = _House(directory=Path(name))
+        try:
+            yield house
+        finally:
+            house.services().stop()
+
+
+def test_services_that_were_started_serve_and_say_where(house: _House) -> None:
+    states = house.up()
+
+    for name, state in states.items():
+        assert state.phase is ServicePhase.RUNNING
+        assert state.healthy
+        assert state.address == f"http://127.0.0.1:{house.wishes[name]}"
+        assert _is_there(state.pid)
+
+
+def test_what_a_service_says_is_in_a_log_that_others_cannot_read(house: _House) -> None:
+    house.up()
+
+    wait_until(lambda: house.services().log("east", 5) == [f"starting with {len(_HIDDEN)} letters of a secret"])
+    assert house.files.log("east").stat().st_mode & 0o777 == 0o600
+    assert house.files.record.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_stands_in_no_argument_and_in_no_file(house: _House) -> None:
+    states = house.up()
+
+    pids = [house.supervisor(), *(state.pid for state in states.values())]
+    arguments = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
+    files = [path.read_bytes() for path in house.directory.rglob("*") if path.is_file()]
+    assert len(files) >= 4
+    assert [found for found in (*arguments, *files) if _HIDDEN.encode() in found] == []
+
+
+def test_starting_again_leaves_what_serves_as_it_is(house: _House) -> None:
+    before = house.up()
+
+    assert house.up() == before
+
+
+def test_changed_settings_start_the_services_anew_on_the_same_ports(house: _House) -> None:
+    before = house.up()
+    house.environment["west"] = {"MORE": "of it"}
+
+    after = house.up()
+
+    assert {name: s.port for name, s in after.items()} == {name: s.port for name, s in before.items()}
+    assert all(after[name].pid != before[name].pid for name in after)
+    assert not any(_is_there(state.pid) for state in before.values())
+
+
+def test_a_service_that_died_is_started_again_and_counted(house: _House) -> None:
+    before = house.up()["west"]
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGKILL)
+
+    wait_until(lambda: house.states()["west"].restarts == 1)
+    wait_until(lambda: house.states()["west"].healthy is True)
+
+    after = house.states()
+    assert after["west"].pid != before.pid
+    assert after["west"].exit_code == -signal.SIGKILL
+    assert after["east"].restarts == 0
+    assert "-- west ended with -9; next start in 1 s" in house.services().log("west", 10)
+
+
+def test_a_service_that_is_renewed_comes_back_as_another_process(house: _House) -> None:
+    before = house.up()["east"]
+
+    house.services().renew("east")
+
+    wait_until(lambda: house.states()["east"].pid not in {before.pid, None})
+    wait_until(lambda: house.states()["east"].healthy is True)
+
+
+def test_stopping_leaves_no_process_behind_and_may_be_repeated(house: _House) -> None:
+    before = house.up()
+    supervisor = house.supervisor()
+
+    house.services().stop()
+    house.services().stop()
+
+    assert not any(_is_there(state.pid) for state in before.values())
+    wait_until(lambda: not _is_there(supervisor))
+    assert {state.phase for state in house.states().values()} == {ServicePhase.STOPPED}
+
+
+def test_a_killed_supervisor_takes_its_services_with_it_and_the_next_start_recovers(house: _House) -> None:
+    before = house.up()
+    os.kill(house.supervisor(), signal.SIGKILL)
+
+    wait_until(lambda: not any(_is_there(state.pid) for state in before.values()))
+    assert {state.phase for state in house.states().values()} == {ServicePhase.STOPPED}
+
+    assert all(state.healthy for state in house.up().values())
+
+
+def test_a_taken_port_is_passed_over_for_a_free_one(house: _House) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", house.wishes["east"]))
+        taken.listen()
+        states = house.up()
+
+    assert states["east"].port != house.wishes["east"]
+    assert states["east"].healthy
+    assert states["west"].port == house.wishes["west"]
+
+
+def test_a_start_that_was_refused_is_said_with_its_log_and_the_others_serve(house: _House) -> None:
+    house.environment["west"] = {"REFUSAL": "the schema is of a newer release"}
+
+    with pytest.raises(StratumError) as failed:
+        house.services().start()
+
+    assert failed.value.code == "service-not-serving"
+    assert failed.value.details["service"] == "west"
+    assert "the schema is of a newer release" in failed.value.message
+    assert house.states()["east"].serves
+    assert not house.states()["west"].serves
+
+
+def test_mended_settings_bring_a_refused_service_up(house: _House) -> None:
+    house.environment["west"] = {"REFUSAL": "no"}
+    with pytest.raises(StratumError):
+        house.services().start()
+    house.environment.clear()
+
+    assert all(state.healthy for state in house.up().values())
+
+
+def test_services_that_are_no_longer_wished_for_are_ended(house: _House) -> None:
+    before = house.up()
+    house.wishes = {}
+
+    house.services().start()
+
+    assert not any(_is_there(state.pid) for state in before.values())
+    assert house.services().observe(ask=True) == ()
+
+
+def test_a_record_that_names_another_process_ends_nothing(house: _House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another account may own the directory and write what it likes into it."""
+    states = house.up()
+    found = house.files.read()
+    assert found is not None
+    house.files.write(replace(found, supervisor=os.getpid()))
+    monkeypatch.setattr("stratum.adapters.local_services._STOP_SECONDS", 0.1)
+    monkeypatch.setattr("stratum.adapters.local_services._KILLED_SECONDS", 0.1)
+
+    with pytest.raises(StratumError) as failed:
+        house.services().stop()
+
+    assert failed.value.code == "services-not-ended"
+    assert all(_is_there(state.pid) for state in states.values())
+    house.files.write(found)
+
+
+def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine", encoding="utf-8")
+    (tmp_path / "agent.log").symlink_to(precious)
+
+    with pytest.raises(OSError, match="symbolic link"):
+        ServiceLog(tmp_path / "agent.log")
+
+    assert precious.read_text(encoding="utf-8") == "mine"
+    assert read_log(tmp_path / "agent.log", 5) == []
+
+
+def test_a_log_is_set_aside_by_size_and_what_is_oldest_goes(tmp_path: Path) -> None:
+    log = ServiceLog(tmp_path / "agent.log", largest=20)
+
+    for number in range(6):
+        log.append(f"line number {number}\n".encode())
+    log.close()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["agent.log", "agent.log.1", "agent.log.2"]
+    assert read_log(tmp_path / "agent.log", 5) == ["line number 4", "line number 5"]
+
+
+def _is_there(pid: int | None) -> bool:
+    """Whether a process runs; one that has ended, and was not waited for by its new parent yet, does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
