@@ -58,10 +58,14 @@ def open_stack(
     consent: Consent,
     progress: Progress,
     dry_run: bool = False,
+    who: str | None = None,
 ) -> Ports:
-    """The stack at or above `directory`, ready for the engine. Reads its files; connects to nothing."""
+    """The stack at or above `directory`, ready for the engine. Reads its files; connects to nothing.
+
+    `who` is named by the journal and the lock: by default the account and the process.
+    """
     settings = load_settings(find_stack(directory.absolute()))
-    clock, who = SystemClock(), observe_who()
+    clock, who = SystemClock(), who or observe_who()
     archive = DirectoryArchive(
         settings.archive_path,
         stack=settings.stack.name,
@@ -100,6 +104,11 @@ def read_only(ports: Ports) -> Ports:
 def open_watched(directory: Path) -> Ports:
     """The stack for somebody who only looks at it again and again: no plan runs, nothing is asked or said."""
     return open_stack(directory, consent=_declined, progress=_Silence(), dry_run=True)
+
+
+def open_silent(directory: Path, *, who: str) -> Ports:
+    """The stack for somebody whom nobody watches: whatever asks is declined. `who` is named by the journal."""
+    return open_stack(directory, consent=_declined, progress=_Silence(), who=who)
 
 
 def open_notifier(directory: Path) -> AppriseNotifier:

@@ -44,6 +44,7 @@ _KNOWN = {
     "status.html",
     "watch",
     "console.json",
+    "jobs",
 }
 _PARTIAL, _REMOVING = ".partial", ".removing"
 

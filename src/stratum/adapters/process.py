@@ -112,6 +112,7 @@ def start(
     cwd: Path | None,
     stdout: IO[bytes],
     stderr: IO[bytes],
+    stdin: IO[bytes] | None = None,
     detached: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, tied to our life unless `detached`. Raises `tool-missing`."""
@@ -119,7 +120,7 @@ def start(
         raise StratumError("tool-missing", tool=argv[0])
     return subprocess.Popen(
         (*(() if detached else _tied_to_our_life()), *argv),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin or subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
         env=None if env is None else dict(env),
