@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import httpx
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.routing import APIRoute
 
 from stratum import __version__
+from stratum.backend.agent_client import AgentClient
 from stratum.backend.agent_sign_in import AgentDoor, open_agent_door
+from stratum.backend.audit_routes import audit_router
 from stratum.backend.auth_routes import auth_router
+from stratum.backend.data_routes import data_router
 from stratum.backend.errors import BodyLimit, documented, speak_in_one_shape
 from stratum.backend.health import health_router
 from stratum.backend.identity import open_identity
+from stratum.backend.jobs_routes import jobs_router
+from stratum.backend.metrics import BackendMetrics, Counting, metrics_router
 from stratum.backend.settings import BackendSettings
 from stratum.backend.user_routes import user_router
+from stratum.backend.work_routes import work_router
 
 PREFIX = "/api/v1"
 
 
-def create_app(settings: BackendSettings, *, door: AgentDoor | None = None) -> FastAPI:
+def create_app(
+    settings: BackendSettings,
+    *,
+    door: AgentDoor | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> FastAPI:
     """The application, without touching the database or the agent: those are asked when a request needs them.
 
-    `door` replaces what the agent is asked about sign-ins, for tests. Handlers find `app.state.settings` and
-    `app.state.identity`.
+    `door` replaces what the agent is asked about sign-ins, and `transport` leads to a stand-in of it, both for tests.
+    Handlers find `app.state.settings`, `app.state.identity` and `app.state.agent`.
     """
+    agent, metrics = AgentClient(settings.agent_url, settings.agent_secret_file, transport=transport), BackendMetrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await agent.close()
+
     app = FastAPI(
         title="Stratum console",
         version=__version__,
@@ -35,14 +56,23 @@ def create_app(settings: BackendSettings, *, door: AgentDoor | None = None) -> F
         responses=documented(405, 413, 422, 500, 503),
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
+        lifespan=lifespan,
     )
     app.state.settings = settings
     app.state.identity = open_identity(settings, door or open_agent_door(settings))
+    app.state.agent = agent
     speak_in_one_shape(app)
     app.add_middleware(BodyLimit)
-    for router in (_root_router(), health_router(), auth_router(), user_router()):
+    app.add_middleware(Counting, metrics=metrics)
+    for router in (*_open_routers(), data_router(), work_router(), jobs_router(), audit_router()):
         app.include_router(router, prefix=PREFIX)
+    app.include_router(metrics_router(metrics))
     return app
+
+
+def _open_routers() -> tuple[APIRouter, ...]:
+    """Signing in, users, and what needs no sign-in."""
+    return _root_router(), health_router(), auth_router(), user_router()
 
 
 def _root_router() -> APIRouter:

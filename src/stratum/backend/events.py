@@ -70,10 +70,13 @@ def record_event(
     session.add(event)
 
 
-def newest_events(identity: Identity, *, limit: int) -> tuple[ConsoleEvent, ...]:
-    """The newest events, newest first."""
+def newest_events(identity: Identity, *, limit: int, before: datetime | None = None) -> tuple[ConsoleEvent, ...]:
+    """The newest events, or the newest before a time, newest first."""
+    wanted = select(Event).order_by(Event.at.desc(), Event.id).limit(limit)
+    if before is not None:
+        wanted = wanted.where(Event.at < before)
     with identity.transaction() as session:
-        found = session.scalars(select(Event).order_by(Event.at.desc(), Event.id).limit(limit)).all()
+        found = session.scalars(wanted).all()
     return tuple(
         ConsoleEvent(id=e.id, at=e.at, kind=e.kind, who=e.who, address=e.address, details=e.details) for e in found
     )

@@ -90,6 +90,15 @@ async def _answers(probe: Callable[[Identity], None], identity: Identity) -> boo
     return True
 
 
+def answers_database(identity: Identity) -> bool:
+    """Whether the console's database can be worked with now; blocks for its own timeout at most."""
+    try:
+        _ask_database(identity)
+    except (OSError, SQLAlchemyError, StratumError):
+        return False
+    return True
+
+
 def _ask_database(identity: Identity) -> None:
     if not identity.prepared.is_set():
         raise StratumError("console-database-down")

@@ -197,4 +197,11 @@ CONSOLE = (
         data=_APART,
         next="stop the program that holds the port, or set another one with PORT",
     ),
+    ErrorKind(
+        code="name-not-typed",
+        exit=ExitCode.REFUSED,
+        message="{typed} was typed, and the stack is called {stack}",
+        data="untouched; a job that asks still waits for its answer",
+        next="type {stack}, letter by letter",
+    ),
 )

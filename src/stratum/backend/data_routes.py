@@ -1,0 +1,109 @@
+"""What the console reads of the data's state: everything here is the agent's answer, handed on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from stratum.backend.agent_client import agent_of, closing, handed_on
+from stratum.backend.callers import Caller, require
+from stratum.backend.errors import documented
+from stratum.backend.roles import Role
+from stratum.core.agent_status import AgentStatus
+from stratum.core.answers import (
+    BackupAnswer,
+    BackupsAnswer,
+    ChecklistAnswer,
+    JournalAnswer,
+    PinAnswer,
+    ProofsAnswer,
+    SettingsAnswer,
+)
+from stratum.core.timeline import Timeline
+
+BackupId = Annotated[str, Path(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$", description="A backup's id.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="The newest so many.")]
+Viewer = Annotated[Caller, Depends(require(Role.VIEWER))]
+Operator = Annotated[Caller, Depends(require(Role.OPERATOR))]
+READ: dict[str, Any] = {"responses": documented(400, 401, 403, 409, 423, 429)}
+READ_ONE: dict[str, Any] = {"responses": documented(400, 401, 403, 404, 409, 423, 429)}
+
+
+def data_router() -> APIRouter:
+    """Every route that only looks, and the pin, which changes no data."""
+    router = APIRouter(tags=["data"])
+    _add_state(router)
+    _add_backups(router)
+    _add_records(router)
+    return router
+
+
+def _add_state(router: APIRouter) -> None:
+    @router.get("/status", response_model=AgentStatus, **READ)
+    async def observe_status(request: Request, caller: Viewer) -> Response:  # noqa: ARG001  who may ask is all
+        """How things stand: the sentence with its numbers, the database, the next runs, the alarms."""
+        return handed_on(await agent_of(request).ask(request, "GET", "/status"))
+
+    @router.get("/checklist", response_model=ChecklistAnswer, **READ)
+    async def observe_checklist(request: Request, caller: Viewer) -> Response:  # noqa: ARG001  who may ask is all
+        """The checklist, each line with its state and its fix."""
+        return handed_on(await agent_of(request).ask(request, "GET", "/checklist"))
+
+    @router.get("/timeline", response_model=Timeline, **READ)
+    async def observe_timeline(request: Request, caller: Viewer) -> Response:  # noqa: ARG001  who may ask is all
+        """Which stretches of time can be brought back, and what happened on the way."""
+        return handed_on(await agent_of(request).ask(request, "GET", "/timeline"))
+
+    @router.get("/settings", response_model=SettingsAnswer, **READ)
+    async def list_settings(request: Request, caller: Viewer) -> Response:  # noqa: ARG001  who may ask is all
+        """What the stack is set to; no secret is among it."""
+        return handed_on(await agent_of(request).ask(request, "GET", "/settings"))
+
+
+def _add_backups(router: APIRouter) -> None:
+    @router.get("/backups", response_model=BackupsAnswer, **READ)
+    async def list_backups(request: Request, caller: Viewer) -> Response:  # noqa: ARG001  who may ask is all
+        """All backups, newest first, and what is damaged."""
+        return handed_on(await agent_of(request).ask(request, "GET", "/backups"))
+
+    @router.get("/backups/{backup_id}", response_model=BackupAnswer, **READ_ONE)
+    async def observe_backup(request: Request, caller: Viewer, backup_id: BackupId) -> Response:  # noqa: ARG001  the same
+        """One backup: its manifest with tables, rows and digests, and its proofs."""
+        return handed_on(await agent_of(request).ask(request, "GET", f"/backups/{backup_id}"))
+
+    @router.put("/backups/{backup_id}/pin", response_model=PinAnswer, **READ_ONE)
+    async def pin_backup(request: Request, caller: Operator, backup_id: BackupId) -> Response:  # noqa: ARG001  the same
+        """Keep a backup whatever retention says."""
+        return handed_on(await agent_of(request).ask(request, "PUT", f"/backups/{backup_id}/pin"))
+
+    @router.delete("/backups/{backup_id}/pin", response_model=PinAnswer, **READ_ONE)
+    async def unpin_backup(request: Request, caller: Operator, backup_id: BackupId) -> Response:  # noqa: ARG001  the same
+        """Let retention decide about a backup again."""
+        return handed_on(await agent_of(request).ask(request, "DELETE", f"/backups/{backup_id}/pin"))
+
+    tar: dict[int | str, Any] = {200: {"content": {"application/x-tar": {}}, "description": "The backup's directory"}}
+
+    @router.get("/backups/{backup_id}/export", response_class=StreamingResponse, responses=tar | READ_ONE["responses"])
+    async def export_backup(request: Request, caller: Operator, backup_id: BackupId) -> Response:  # noqa: ARG001  the same
+        """The backup with its checksums and instructions, to be restored anywhere without Stratum."""
+        answer = await agent_of(request).open(request, f"/backups/{backup_id}/export")
+        if answer.is_error:
+            return handed_on(answer)
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{backup_id}.tar"'}
+        return StreamingResponse(
+            answer.aiter_raw(), headers=headers, media_type="application/x-tar", background=closing(answer)
+        )
+
+
+def _add_records(router: APIRouter) -> None:
+    @router.get("/proofs", response_model=ProofsAnswer, **READ)
+    async def list_proofs(request: Request, caller: Viewer, limit: Limit = 100) -> Response:  # noqa: ARG001  the same
+        """What drills and verifications found, newest first."""
+        return handed_on(await agent_of(request).ask(request, "GET", "/proofs", query={"limit": str(limit)}))
+
+    @router.get("/journal", response_model=JournalAnswer, **READ)
+    async def list_journal(request: Request, caller: Viewer, limit: Limit = 100) -> Response:  # noqa: ARG001  the same
+        """The journal of the archive, newest first: every plan and each of its steps."""
+        return handed_on(await agent_of(request).ask(request, "GET", "/journal", query={"limit": str(limit)}))
