@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from stratum.adapters.records import parse
 from stratum.core.job import ENDED, Job, JobEvent, JobsAnswer, JobState, Question
-from stratum.frontend.shell import ask, form, fragment, listen, page, path_part, see, send
+from stratum.frontend.shell import ApiRefusal, ask, form, fragment, listen, page, path_part, see, send
 from stratum.frontend.watching import asking_step, is_cancellable, outcome, rate, seconds_left, seen_steps
 
 
@@ -22,14 +22,26 @@ async def jobs(request: Request) -> Response:
 
 async def job(request: Request) -> Response:
     """One job; it renews itself until it has ended."""
-    return page(request, "job.html", **job_context(await ask(request, f"/jobs/{_id(request)}", Job)))
+    return await _show(request)
+
+
+async def _show(request: Request, *, refusal: ApiRefusal | None = None) -> Response:
+    shown = await ask(request, f"/jobs/{_id(request)}", Job)
+    status, error = (refusal.status, refusal.error) if refusal else (200, None)
+    return page(request, "job.html", status=status, refusal=error, **job_context(shown))
 
 
 async def answer(request: Request) -> Response:
-    """Answer the job's question with the password and the stack's name; the API checks both."""
+    """Answer the job's question with the password and the stack's name; the API checks both.
+
+    A refused answer, such as a wrong password, leaves the question as it stands: it is shown again, with the reason.
+    """
     sent = await form(request)
     body = {"password": sent.get("password", ""), "confirm": sent.get("confirm", "")}
-    await send(request, "POST", f"/jobs/{_id(request)}/answer", body)
+    try:
+        await send(request, "POST", f"/jobs/{_id(request)}/answer", body)
+    except ApiRefusal as refusal:
+        return await _show(request, refusal=refusal)
     return see(f"/jobs/{_id(request)}")
 
 
