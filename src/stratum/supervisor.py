@@ -18,7 +18,7 @@ from stratum.adapters.private_directory import open_lock
 from stratum.adapters.process import RunAs, detach, end_group, start
 from stratum.adapters.records import parse
 from stratum.adapters.service_log import ServiceLog
-from stratum.adapters.service_record import TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
+from stratum.adapters.service_record import NO_MORE_WAITING, TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
 from stratum.core.services import ServicePhase, ServiceState
 
 _TICK_SECONDS = 0.1
@@ -125,6 +125,12 @@ class Supervisor:
         del number, frame
         self._stopping = True
 
+    def hurry(self, number: int, frame: FrameType | None) -> None:
+        """For `up`: whoever typed it has mended something, and waits."""
+        del number, frame
+        for service in self._services:
+            service.pause_s, service.due_s = _FIRST_PAUSE, 0.0
+
     def start(self) -> None:
         for service in self._services:
             service.start()
@@ -193,7 +199,7 @@ def main() -> int:
     supervisor = Supervisor(files, orders)
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(NO_MORE_WAITING, supervisor.hurry)
     supervisor.start()
     log = ServiceLog(files.log("supervisor"))
     _write_to(log)

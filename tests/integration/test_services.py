@@ -136,6 +136,19 @@ def test_a_service_that_died_is_started_again_and_counted(house: _House) -> None
     assert "-- west ended with -9; next start in 1 s" in house.services().log("west", 10)
 
 
+def test_starting_again_waits_for_no_pause_of_a_service_that_died(
+    house: _House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.up()
+    for ends in (1, 2, 3):
+        wait_until(lambda: house.states()["west"].healthy is True)
+        os.kill(house.states()["west"].pid or 0, signal.SIGKILL)
+        wait_until(lambda: house.states()["west"].restarts == ends)  # noqa: B023 - asked in this round only
+    monkeypatch.setattr("stratum.adapters.local_services._HEALTHY_SECONDS", 3.0)
+
+    assert house.up()["west"].healthy, "the fourth start is due after 4 s only"
+
+
 def test_a_service_that_is_renewed_comes_back_as_another_process(house: _House) -> None:
     before = house.up()["east"]
 

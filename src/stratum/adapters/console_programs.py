@@ -81,15 +81,18 @@ def build_services(
 
 def code_can_be_read() -> bool:
     """Whether any account may run this Python and read this package: a home directory may be closed to it."""
-    package = Path(__file__).resolve().parents[1]
-    places = (Path(sys.executable), Path(sys.executable).resolve(), package, *map(Path, sysconfig.get_paths().values()))
-    return all(_is_open(place) for place in places if place.exists())
+    code = Path(__file__).resolve()
+    libraries = (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    places = (Path(sys.executable), Path(sys.executable).resolve(), code, code.parents[1], *libraries)
+    return all(_is_open(place) for place in places)
 
 
 def _is_open(place: Path) -> bool:
-    """Read and entered by all, with every directory above it."""
-    reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in place.parents)
-    return reached and place.stat().st_mode & (stat.S_IROTH | stat.S_IXOTH) != 0
+    """Read by all, and entered where it is a directory, with every directory above it."""
+    if not place.exists():
+        return False
+    needed = stat.S_IROTH | (stat.S_IXOTH if place.is_dir() else 0)
+    return place.stat().st_mode & needed == needed and all(p.stat().st_mode & stat.S_IXOTH for p in place.parents)
 
 
 def _spec(

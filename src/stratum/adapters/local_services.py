@@ -14,12 +14,12 @@ from stratum.adapters.postmaster import free_port, port_is_free
 from stratum.adapters.process import run_tool
 from stratum.adapters.records import to_json
 from stratum.adapters.service_log import read_log
-from stratum.adapters.service_record import TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
+from stratum.adapters.service_record import NO_MORE_WAITING, TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
 from stratum.core.errors import ExitCode, StratumError
 from stratum.core.services import ServicePhase, ServiceState
 
 _START_SECONDS, _STOP_SECONDS, _HEALTHY_SECONDS = 60.0, 90.0, 60.0
-_KILLED_SECONDS = 10.0
+_KILLED_SECONDS, _RENEW_SECONDS = 10.0, 15.0
 _ANSWER_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 _GIVES_UP_AFTER = 2
@@ -59,7 +59,10 @@ class LocalServices:
         if running is None or running.digest != orders.digest:
             self.stop()
             self._start_supervisor(orders)
-        self._wait_until_healthy()
+            running = None
+        elif _is_supervisor(running.supervisor, self._files.directory):
+            os.kill(running.supervisor, NO_MORE_WAITING)
+        self._wait_until_healthy({state.name: state.restarts for state in running.services} if running else {})
 
     def stop(self) -> None:
         found = self._files.read()
@@ -68,11 +71,15 @@ class LocalServices:
         self._end_supervisor(found.supervisor)
 
     def renew(self, name: str) -> None:
-        """A service that is ended is started again by its supervisor."""
-        if self._files.is_supervised() and (found := self._files.read()):
-            for service in found.services:
-                if service.name == name and service.pid is not None and _is_child_of(service.pid, found.supervisor):
-                    os.kill(service.pid, signal.SIGTERM)
+        """A service that is ended is started again by its supervisor; returns when the old process is gone."""
+        found = self._files.read() if self._files.is_supervised() else None
+        pid = next((s.pid for s in found.services if s.name == name), None) if found else None
+        if found is None or pid is None or not _is_child_of(pid, found.supervisor):
+            return
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _RENEW_SECONDS
+        while _is_child_of(pid, found.supervisor) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
     def log(self, name: str, lines: int) -> list[str]:
         return read_log(self._files.log(name), lines)
@@ -116,14 +123,14 @@ class LocalServices:
                 return
         raise StratumError("services-not-ended", pid=pid)
 
-    def _wait_until_healthy(self) -> None:
+    def _wait_until_healthy(self, before: Mapping[str, int]) -> None:
         deadline = time.monotonic() + _HEALTHY_SECONDS
         while True:
             states = self.observe(ask=True)
             if all(state.healthy for state in states):
                 return
             for state in states:
-                if not state.healthy and (_has_given_up(state) or time.monotonic() > deadline):
+                if not state.healthy and (_has_given_up(state, before) or time.monotonic() > deadline):
                     raise self._not_serving(state)
             if not self._files.is_supervised():
                 raise StratumError("services-not-started", problem=" | ".join(self.log("supervisor", _LOG_LINES)))
@@ -139,11 +146,12 @@ def _stopped(name: str, port: int) -> ServiceState:
     return ServiceState(name=name, phase=ServicePhase.STOPPED, port=port, address=f"http://127.0.0.1:{port}")
 
 
-def _has_given_up(state: ServiceState) -> bool:
+def _has_given_up(state: ServiceState, before: Mapping[str, int]) -> bool:
     """A start that was refused will be refused again; any other end may have been an accident, once."""
-    return state.phase is ServicePhase.WAITING and (
-        state.exit_code == ExitCode.REFUSED or state.restarts >= _GIVES_UP_AFTER
-    )
+    if state.phase is not ServicePhase.WAITING:
+        return False
+    ends = state.restarts - before.get(state.name, 0)
+    return ends >= (1 if state.exit_code == ExitCode.REFUSED else _GIVES_UP_AFTER)
 
 
 def _asked(state: ServiceState, found: Supervision) -> ServiceState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from stratum.adapters.records import parse, to_json
 from stratum.core.errors import StratumError
 from stratum.core.services import ServiceState
 
+NO_MORE_WAITING = signal.SIGHUP
+"""Tells a supervisor to start at once what waits to be started again."""
 TOLD_BY = "STRATUM_SERVICES"
 """The variable of the supervisor's environment that holds its `Orders`: they contain passwords."""
 

@@ -52,8 +52,10 @@ def up(stack: StackOption = HERE, dry_run: DryRunOption = False, as_json: JsonOp
     with opened(stack, as_json=as_json, dry_run=dry_run) as ports:
         outcome = carry_out(ports, why="up", dry_run=dry_run, verb=lambda: bring_up(ports))
         said = [outcome.facts.get("detail"), *map(render_service, ports.services.observe(ask=False))]
-        console = outcome.facts.get("console")
-        said += [f"console   {console}"] if console else []
+        if console := outcome.facts.get("console"):
+            said.append(f"console   {console}")
+        if outcome.facts.get("console_made"):
+            said.append("its first administrator is made with a one-time token: see `stratum logs backend`")
         show_outcome(outcome, as_json=as_json, done="\n".join(map(str, said)))
 
 

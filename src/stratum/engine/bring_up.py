@@ -107,11 +107,14 @@ def up_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None = Non
 
 
 def _console_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None) -> tuple[Action, ...]:
-    def prepare(_: Facts) -> None:
-        if ports.runtime.prepare_console():
+    def prepare(_: Facts) -> Facts:
+        made = ports.runtime.prepare_console()
+        if made:
             # Whoever was signed in was a user of the database that is gone.
             ports.archive.raise_token_epoch(because=plan.id)
             record_identity(ports)
+            ports.services.renew("backend")
+        return {"console_made": made}
 
     def serve(_: Facts) -> Facts:
         try:
