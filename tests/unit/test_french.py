@@ -19,7 +19,7 @@ from babel.messages.pofile import read_po
 from stratum.agent import alarms, status_page
 from stratum.cli import notifying
 from stratum.cli.render import LABELS, MARKS
-from stratum.core import alarm
+from stratum.core import alarm, timeline
 from stratum.core.checklist import LINES, NO_BACKUP, NO_BACKUP_FIX, UNKNOWN
 from stratum.core.errors import KINDS, ExitCode
 from stratum.core.protection import PHRASES
@@ -35,7 +35,7 @@ def _templates() -> Iterator[str]:
     for line in LINES.values():
         yield from (line.holds, line.red, line.fix)
     yield from (UNKNOWN, NO_BACKUP, NO_BACKUP_FIX)
-    yield from PHRASES
+    yield from (*PHRASES, *timeline.LABELS)
     yield from (*alarm.TEMPLATES, *alarms.SENTENCES, *status_page.SENTENCES, *notifying.SENTENCES)
     yield from (*LABELS, *MARKS.values())
     yield from _steps()

@@ -118,7 +118,7 @@ def _line(job: Job, report: Report, now: datetime) -> Job:
 
 def _begun(job: Job, report: Report, now: datetime) -> Job:
     del report
-    return replace(job, state=JobState.RUNNING, started_at=now)
+    return replace(job, state=JobState.RUNNING, started_at=now, question=None)
 
 
 def _planned(job: Job, report: Report, now: datetime) -> Job:
