@@ -123,8 +123,7 @@ def test_changed_settings_start_the_services_anew_on_the_same_ports(house: _Hous
 
 def test_a_service_that_died_is_started_again_and_counted(house: _House) -> None:
     before = house.up()["west"]
-    assert before.pid is not None
-    os.kill(before.pid, signal.SIGKILL)
+    _kill(before)
 
     wait_until(lambda: house.states()["west"].restarts == 1)
     wait_until(lambda: house.states()["west"].healthy is True)
@@ -142,7 +141,7 @@ def test_starting_again_waits_for_no_pause_of_a_service_that_died(
     house.up()
     for ends in (1, 2, 3):
         wait_until(lambda: house.states()["west"].healthy is True)
-        os.kill(house.states()["west"].pid or 0, signal.SIGKILL)
+        _kill(house.states()["west"])
         wait_until(lambda: house.states()["west"].restarts == ends)  # noqa: B023 - asked in this round only
     monkeypatch.setattr("stratum.adapters.local_services._HEALTHY_SECONDS", 3.0)
 
@@ -261,6 +260,11 @@ def test_a_log_is_set_aside_by_size_and_what_is_oldest_goes(tmp_path: Path) -> N
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["agent.log", "agent.log.1", "agent.log.2"]
     assert read_log(tmp_path / "agent.log", 5) == ["line number 4", "line number 5"]
+
+
+def _kill(state: ServiceState) -> None:
+    assert state.pid is not None
+    os.kill(state.pid, signal.SIGKILL)
 
 
 def _is_there(pid: int | None) -> bool:
