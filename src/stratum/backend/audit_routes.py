@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
@@ -16,12 +15,13 @@ from stratum.backend.callers import identity_of
 from stratum.backend.data_routes import READ, Limit, Viewer
 from stratum.backend.events import ConsoleEvent, newest_events
 from stratum.backend.identity import Identity
+from stratum.backend.work_routes import Moment
 from stratum.core.answers import JournalAnswer
 from stratum.core.audit import AuditAnswer, AuditEntry, AuditSource, audited
 from stratum.core.errors import StratumError
 
 _JOURNAL_LOOKED_AT = "1000"
-Before = Annotated[AwareDatetime | None, Query(description="Only what is older: for the next page.")]
+Before = Annotated[Moment | None, Query(description="Only what is older: for the next page.")]
 
 
 def audit_router() -> APIRouter:

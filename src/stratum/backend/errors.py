@@ -138,10 +138,23 @@ async def _of_the_framework(request: Request, error: Exception) -> Response:
         return answer_error(request, StratumError("unknown-address", path=path))
     if error.status_code == 405:
         refused = StratumError("method-not-allowed", path=path, method=request.method)
-        return answer_error(request, refused, dict(error.headers or {}))
+        return answer_error(request, refused, {"Allow": ", ".join(_methods_of(request)) or "GET"})
     if error.status_code == 413:
         return answer_error(request, StratumError("body-too-large", most=MOST_BYTES))
     return answer_error(request, StratumError("malformed-request", where="body", problem=error.detail))
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method of the address; the framework names those of the first route that has it."""
+    path = request.url.path
+    known = request.app.openapi()["paths"].items()
+    return sorted({way.upper() for place, ways in known if _fits(place, path) for way in ways})
+
+
+def _fits(place: str, path: str) -> bool:
+    pieces, given = place.split("/"), path.split("/")
+    same = (piece.startswith("{") or piece == part for piece, part in zip(pieces, given, strict=False))
+    return len(pieces) == len(given) and all(same)
 
 
 async def _database_down(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool
 from pydantic.dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
@@ -24,6 +24,18 @@ from stratum.core.job import Job, JobRequest, JobVerb
 from stratum.core.plan import Plan
 
 DatabaseName = Annotated[str, Field(min_length=1, max_length=63)]
+
+
+def _only_iso(value: object) -> object:
+    """Pydantic takes a number for seconds since 1970; a time that goes wrong unnoticed restores the wrong day."""
+    if isinstance(value, str) and not value[:5].count("-") == 1:
+        raise ValueError("it is not a time such as 2026-03-02T10:00+01:00")
+    if isinstance(value, int | float):
+        raise ValueError("it is a number and not a time such as 2026-03-02T10:00+01:00")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_iso)]
 TypedName = Annotated[str, Field(min_length=1, max_length=200)]
 ORDER: dict[str, Any] = {
     "response_model": Job,
@@ -37,7 +49,7 @@ LOOK: dict[str, Any] = {"response_model": Plan, "responses": documented(400, 401
 class BackupOrder:
     """How to take a backup."""
 
-    accept_fewer_rows: bool = False
+    accept_fewer_rows: StrictBool = False
     """Call it a backup although most rows are gone."""
 
 
@@ -46,7 +58,7 @@ class RestoreOrder:
     """What to bring back; nothing at all means the newest whole backup, in place of the application's database."""
 
     backup_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$")] | None = None
-    at: AwareDatetime | None = None
+    at: Moment | None = None
     """The newest backup at this time; it cannot go with `backup_id`."""
     database: DatabaseName | None = None
     into: DatabaseName | None = None
