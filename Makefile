@@ -30,8 +30,8 @@ messages: $(CATALOGUES) ## compile the message catalogues that changed
 
 assets: $(ASSETS) ## fetch the console's style sheet and scripts, as package-lock.json pins them
 
-demo: install-runtime ## the whole story on a real PostgreSQL: back up, prove, lose, get back
-	$(BIN)/stratum demo
+demo: install-runtime ## the whole story on a real PostgreSQL: back up, prove, lose, get back (KEEP=1 keeps it, with its console)
+	$(BIN)/stratum demo $(if $(KEEP),--keep)
 
 test: install ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)

@@ -6,7 +6,6 @@ import fcntl
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from stratum.adapters.private_directory import open_lock
-from stratum.adapters.process import RunAs, detach, end_group, start
+from stratum.adapters.process import Child, RunAs, detach, end_group, start
 from stratum.adapters.records import parse
 from stratum.adapters.service_log import ServiceLog
 from stratum.adapters.service_record import NO_MORE_WAITING, TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
@@ -35,7 +34,8 @@ class _Service:
     spec: ServiceSpec
     log: ServiceLog
     inherited: dict[str, str] = field(repr=False)
-    child: subprocess.Popen[bytes] | None = None
+    wished_port: int
+    child: Child | None = None
     output: int | None = None
     """Where what it writes is read; None once it was closed."""
     restarts: int = 0
@@ -96,6 +96,7 @@ class _Service:
             phase=ServicePhase.RUNNING if self.child else waiting,
             pid=self.child.pid if self.child else None,
             port=self.spec.port,
+            wished_port=self.wished_port,
             address=self.spec.address,
             restarts=self.restarts,
             since=self.since,
@@ -116,7 +117,12 @@ class Supervisor:
         self._orders = orders
         self._stopping = False
         self._services = [
-            _Service(spec=spec, log=ServiceLog(files.log(spec.name)), inherited=orders.inherited)
+            _Service(
+                spec=spec,
+                log=ServiceLog(files.log(spec.name)),
+                inherited=orders.inherited,
+                wished_port=orders.wishes[spec.name],
+            )
             for spec in orders.services
         ]
 

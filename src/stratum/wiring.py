@@ -101,6 +101,12 @@ def read_only(ports: Ports) -> Ports:
     )
 
 
+def without_console(ports: Ports) -> Ports:
+    """The same stack with its application's database alone: no service is started, and none is looked for."""
+    stack = replace(ports.stack, databases=ports.stack.databases[:1], console_database=None)
+    return replace(ports, stack=stack, services=_NO_SERVICES)
+
+
 def open_watched(directory: Path) -> Ports:
     """The stack for somebody who only looks at it again and again: no plan runs, nothing is asked or said."""
     return open_stack(directory, consent=_declined, progress=_Silence(), dry_run=True)
@@ -146,6 +152,7 @@ def embedded_settings(settings: Settings) -> EmbeddedSettings:
     )
 
 
+_NO_SERVICES = LocalServices(Path(os.devnull), wishes={}, build=lambda _: ())
 _HANDED_ON = ("JWT_ACCESS_TTL", "JWT_REFRESH_TTL_MS", "JWT_SECRET_PREVIOUS", "AUTORUN_MIGRATIONS", "SEED_ON_START")
 _PORTS = {AGENT: ("AGENT_PORT", 4002), BACKEND: ("BACKEND_PORT", 4001), FRONTEND: ("FRONTEND_PORT", 3000)}
 

@@ -143,7 +143,9 @@ class LocalServices:
 
 
 def _stopped(name: str, port: int) -> ServiceState:
-    return ServiceState(name=name, phase=ServicePhase.STOPPED, port=port, address=f"http://127.0.0.1:{port}")
+    return ServiceState(
+        name=name, phase=ServicePhase.STOPPED, port=port, wished_port=port, address=f"http://127.0.0.1:{port}"
+    )
 
 
 def _has_given_up(state: ServiceState, before: Mapping[str, int]) -> bool:

@@ -16,9 +16,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, TypeAlias
 
 from stratum.core.errors import StratumError
+
+Child: TypeAlias = subprocess.Popen[bytes]
+"""A program that was started here."""
 
 STDERR_LINES_KEPT = 25
 _TICK_SECONDS = 0.2
@@ -114,7 +117,7 @@ def start(
     stderr: IO[bytes],
     stdin: IO[bytes] | None = None,
     detached: bool = False,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start a program in a session of its own, tied to our life unless `detached`. Raises `tool-missing`."""
     if shutil.which(argv[0]) is None:
         raise StratumError("tool-missing", tool=argv[0])
@@ -132,7 +135,7 @@ def start(
     )
 
 
-def end_group(child: subprocess.Popen[bytes], *, first: signal.Signals = signal.SIGTERM) -> None:
+def end_group(child: Child, *, first: signal.Signals = signal.SIGTERM) -> None:
     """End a program and all it started, by the `first` signal and then by force; waits until it is gone."""
     for number in (first, signal.SIGKILL):
         if child.poll() is not None:
@@ -186,7 +189,7 @@ def tool_environment(**ours: str) -> dict[str, str]:
     return theirs | {"LC_ALL": "C.UTF-8", **ours}
 
 
-def _wait(child: subprocess.Popen[bytes], timeout_seconds: float, on_tick: Callable[[], None] | None) -> None:
+def _wait(child: Child, timeout_seconds: float, on_tick: Callable[[], None] | None) -> None:
     deadline = time.monotonic() + timeout_seconds
     while True:
         left = deadline - time.monotonic()

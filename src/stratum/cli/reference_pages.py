@@ -26,6 +26,16 @@ ENVIRONMENT = {
     "POSTGRES_SUPERUSER_PASSWORD": "the password of the role `postgres`, which maintenance is done as",
     "BACKUP_PASSWORD": "the password of the role `stratum_backup`",
     "REPLICATION_PASSWORD": "the password of the role `stratum_replication`",
+    "CONSOLE_PASSWORD": "the password of the role `stratum_console`, which owns the console's database",
+    "JWT_SECRET": "what the console signs its tokens with; the secrets between its programs are made from it",
+    "JWT_SECRET_PREVIOUS": "the one before, while its tokens are still taken",
+    "JWT_ACCESS_TTL": "how long an access token is good for: `15m`",
+    "JWT_REFRESH_TTL_MS": "how long a session is good for without a sign-in: `90d`, or a number of milliseconds",
+    "AUTORUN_MIGRATIONS": "whether the backend migrates the console's database at its start: `true`",
+    "SEED_ON_START": "whether it loads sample data into it, once: `false`",
+    "FRONTEND_PORT": "the port of the console's pages, 3000; another free one is taken while it is in use",
+    "BACKEND_PORT": "the port of the console's API, 4001; likewise",
+    "AGENT_PORT": "the port of the agent, 4002; likewise",
 }
 """What is read from .env, by name."""
 

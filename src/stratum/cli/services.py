@@ -41,8 +41,9 @@ def render_service(state: ServiceState) -> str:
     restarts = f", started again {state.restarts} times" if state.restarts else ""
     if state.phase is ServicePhase.WAITING:
         return f"{state.name:<9} ended with {state.exit_code}{since}; it is started again{restarts}"
+    taken = f"; port {state.wished_port} is taken, so not on it" if state.port != state.wished_port else ""
     deaf = ", but it does not answer" if state.healthy is False else ""
-    return f"{state.name:<9} running on {state.address} (process {state.pid}){since}{restarts}{deaf}"
+    return f"{state.name:<9} running on {state.address} (process {state.pid}){since}{restarts}{taken}{deaf}"
 
 
 def logs(

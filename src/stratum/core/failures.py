@@ -52,7 +52,7 @@ FAILED = (
         exit=ExitCode.FAILED,
         message="the {service} of the console does not serve: {said}: {log}",
         data="untouched; the database is running, and its data can be worked with",
-        next="mend what the log says, then run `stratum up` again; `stratum logs {service}` shows more of it",
+        next="mend what the log says, then run `stratum up` again; `stratum logs` with the service's name shows more",
     ),
     ErrorKind(
         code="services-not-started",

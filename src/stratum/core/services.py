@@ -26,6 +26,8 @@ class ServiceState:
     phase: ServicePhase
     pid: int | None = None
     port: int
+    wished_port: int
+    """The port of .env; another one is taken where another program listens on it."""
     address: str
     """Where it listens, on this machine only."""
     restarts: int = 0

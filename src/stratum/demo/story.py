@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stratum.config import load_settings
 from stratum.core.backup import Manifest
 from stratum.core.plan import Plan
 from stratum.core.proof import Verdict
+from stratum.core.services import console_address
 from stratum.demo.accounting import Accounting, Ledgerbook, RecoveryPoint, era_of
 from stratum.demo.clients import LedgerClients
 from stratum.demo.disasters import DISASTERS, Disaster, Scene
@@ -23,7 +25,7 @@ from stratum.engine.restore import Target, restore
 from stratum.engine.run_drill import find_manifest, run_drill
 from stratum.engine.take_dump import take_dump
 from stratum.ports import Ports, Progress
-from stratum.wiring import init_stack, open_stack
+from stratum.wiring import init_stack, open_stack, without_console
 
 FORMAT = 1
 _WRITES_BETWEEN = 40
@@ -61,6 +63,10 @@ class DemoReport:
     restore_s: float
     backup_s: float
     backup_rows: int
+    kept: str | None = None
+    """The directory of the stack that was kept, still running; None where all was removed."""
+    console: str | None = None
+    """Where its console is."""
 
 
 @dataclass(slots=True)
@@ -79,9 +85,18 @@ class _Stage:
         return self.ports.runtime.application_environment()["DATABASE_URL"]
 
 
-def tell(*, say: Say, progress: Progress, rows: int = DEFAULT_ROWS) -> DemoReport:
-    """Play the story in a directory of its own, which is removed at the end. Raises StoryStopped."""
-    with _stage(say, progress, rows) as stage:
+def tell(*, say: Say, progress: Progress, rows: int = DEFAULT_ROWS, keep: bool = False) -> DemoReport:
+    """Play the story in a directory of its own, which is removed at the end. Raises StoryStopped.
+
+    With `keep` the stack stays when the story ended, and its console is started.
+    """
+    with _directory(keep=keep) as directory:
+        report = _play(directory, say=say, progress=progress, rows=rows)
+        return replace(report, kept=str(directory), console=_start_console(directory, progress)) if keep else report
+
+
+def _play(directory: Path, *, say: Say, progress: Progress, rows: int) -> DemoReport:
+    with _stage(directory, say, progress, rows) as stage:
         stage.say("Four clients write transfers and remember every one the server acknowledged.")
         backup_s, manifest, restore_s = _protect(stage)
         for number, disaster in enumerate(DISASTERS, start=1):
@@ -100,24 +115,45 @@ def tell(*, say: Say, progress: Progress, rows: int = DEFAULT_ROWS) -> DemoRepor
 
 
 @contextmanager
-def _stage(say: Say, progress: Progress, rows: int) -> Iterator[_Stage]:
-    with tempfile.TemporaryDirectory(prefix="stratum-demo-") as name:
-        directory = Path(name)
+def _directory(*, keep: bool) -> Iterator[Path]:
+    """A place for one stack; it is kept only after all went well."""
+    directory, done = Path(tempfile.mkdtemp(prefix="stratum-demo-")), False
+    try:
         directory.chmod(0o755)
-        init_stack(directory, name="demo", archive="archive", console=False)
-        ports = open_stack(directory, consent=_agree, progress=progress)
-        say("Bringing a stack up: a real PostgreSQL, no Docker.")
+        yield directory
+        done = True
+    finally:
+        if not (keep and done):
+            shutil.rmtree(directory)
+
+
+@contextmanager
+def _stage(directory: Path, say: Say, progress: Progress, rows: int) -> Iterator[_Stage]:
+    init_stack(directory, name="demo", archive="archive")
+    ports = without_console(open_stack(directory, consent=_agree, progress=progress))
+    say("Bringing a stack up: a real PostgreSQL, no Docker.")
+    under_lock(ports, why="demo", verb=lambda: bring_up(ports))
+    try:
+        dsn = ports.runtime.application_environment()["DATABASE_URL"]
+        say(f"Filling a ledger with {rows} transfers and one table of every awkward kind.")
+        create_ledger(dsn, rows=rows)
+        book = Ledgerbook(observe_chapter(dsn))
+        clients = LedgerClients(lambda: ports.runtime.application_environment()["DATABASE_URL"])
+        with clients:
+            yield _Stage(ports=ports, directory=directory, clients=clients, book=book, say=say)
+    finally:
+        take_down(ports)
+
+
+def _start_console(directory: Path, progress: Progress) -> str | None:
+    """Bring the stack up again, as anybody would: with its console."""
+    ports = open_stack(directory, consent=_agree, progress=progress)
+    try:
         under_lock(ports, why="demo", verb=lambda: bring_up(ports))
-        try:
-            dsn = ports.runtime.application_environment()["DATABASE_URL"]
-            say(f"Filling a ledger with {rows} transfers and one table of every awkward kind.")
-            create_ledger(dsn, rows=rows)
-            book = Ledgerbook(observe_chapter(dsn))
-            clients = LedgerClients(lambda: ports.runtime.application_environment()["DATABASE_URL"])
-            with clients:
-                yield _Stage(ports=ports, directory=directory, clients=clients, book=book, say=say)
-        finally:
-            take_down(ports)
+    except BaseException:
+        take_down(ports)
+        raise
+    return console_address(ports.services.observe(ask=False))
 
 
 def _agree(plan: Plan, question: str, lines: Sequence[str]) -> bool:
