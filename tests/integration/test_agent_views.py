@@ -7,7 +7,12 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from stratum.core.errors import ExitCode
+import pytest
+
+from stratum.agent.alarms import AlarmKeeper
+from stratum.agent.watch_files import WatchFiles
+from stratum.core.errors import ExitCode, StratumError
+from stratum.wiring import open_notifier, open_watched
 from tests.fixtures.agents import AgentUnderTest, make_agent
 from tests.fixtures.stacks import StackUnderTest, wait_until
 
@@ -112,3 +117,25 @@ def test_an_agent_whose_port_is_taken_says_so(agent: AgentUnderTest) -> None:
     assert ended.returncode == ExitCode.FAILED
     assert "agent-start-failed" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_an_archive_that_went_away_raises_its_alarm_and_nothing_is_written_in_its_place(
+    stopped_stack: StackUnderTest,
+) -> None:
+    """The one accident that the alarms' own file cannot outlive."""
+    keeper = AlarmKeeper(
+        ports=open_watched(stopped_stack.directory),
+        files=WatchFiles(stopped_stack.archive),
+        notifier=open_notifier(stopped_stack.directory),
+    )
+    aside = stopped_stack.archive.rename(stopped_stack.archive.with_name("unplugged"))
+    stopped_stack.archive.mkdir()
+
+    with pytest.raises(StratumError) as refused:
+        keeper.observe(next_backup_at=None)
+
+    assert refused.value.code == "archive-missing"
+    assert "archive" in {alarm.condition.name for alarm in keeper.book.red}
+    assert list(stopped_stack.archive.iterdir()) == []
+    stopped_stack.archive.rmdir()
+    aside.rename(stopped_stack.archive)

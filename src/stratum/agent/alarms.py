@@ -72,8 +72,10 @@ class AlarmKeeper:
         self.look = Look(at=now, lines=run_check(self._ports))
         lines = [line for line in self.look.lines if line.state is not LineState.UNKNOWN]
         red = [_red_line(line) for line in lines if line.state is LineState.RED]
-        red += self._disks(next_backup_at)
-        looked_at = {line.name for line in lines} | {f"disk-forecast-{place}" for place in _DISKS}
+        looked_at = {line.name for line in lines}
+        if "archive" not in {condition.name for condition in red}:  # without it, nobody can say how large a backup is
+            red += self._disks(next_backup_at)
+            looked_at |= {f"disk-forecast-{place}" for place in _DISKS}
         self._note(tuple(red), frozenset(looked_at))
 
     def job_ended(self, job: Job) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from stratum.adapters import durable
 from stratum.adapters.records import parse, to_json
+from stratum.core.errors import StratumError
 
 T = TypeVar("T")
 
@@ -15,6 +16,7 @@ class WatchFiles:
     """Reads and replaces records in `watch/` of an archive, each in one step."""
 
     def __init__(self, archive: Path) -> None:
+        self._archive = archive
         self._folder = archive / "watch"
 
     def read(self, name: str, otherwise: T) -> T:
@@ -26,6 +28,9 @@ class WatchFiles:
             return parse(type(otherwise), file.read_bytes(), file=f"watch/{name}.json")
 
     def write(self, name: str, record: object) -> None:
+        """Raises `archive-missing` where the archive's disk is not there: nothing may be left in its place."""
+        if not (self._archive / "archive.json").exists():
+            raise StratumError("archive-missing", path=self._archive)
         with durable.archive_errors(self._folder):
             self._folder.mkdir(mode=0o750, exist_ok=True)
             durable.write_file(self._folder / f"{name}.json", to_json(record) + "\n")
