@@ -96,6 +96,9 @@ function chart(box) {
   const data = numbers(table);
   const values = (_, splits) => splits.map((value) => compact.format(value));
   const axis = (scale, side, show = true) => ({ scale, side, show, values, stroke: ink, grid: { show: false }, size: 56 });
+  const day = new Intl.DateTimeFormat(document.documentElement.lang, { day: "numeric", month: "short" });
+  // Ticks within one day say it once.
+  const days = (_, splits) => splits.map((at) => day.format(at * 1000)).map((text, n, all) => (text === all[n - 1] ? "" : text));
   const narrow = box.clientWidth < 560;
   const series = (label, scale, stroke, dash) => ({
     label, scale, stroke, dash, width: 2, spanGaps: true, points: { size: 6 }, value: (_, v) => (v === null ? "–" : compact.format(v)),
@@ -104,13 +107,13 @@ function chart(box) {
     width: box.clientWidth,
     height: 260,
     series: [
-      {},
+      { label: box.dataset.taken, value: (_, at) => (at === null ? "–" : localTime(new Date(at * 1000))) },
       series(box.dataset.size, "bytes", hues[0]),
       series(box.dataset.rows, "rows", hues[1], [8, 4]),
       series(box.dataset.seconds, "seconds", hues[2], [2, 3]),
     ],
     axes: [
-      { stroke: ink, grid: { stroke: style.getPropertyValue("--line").trim() || "gray", width: 1 } },
+      { stroke: ink, values: days, space: 90, grid: { stroke: style.getPropertyValue("--line").trim() || "gray", width: 1 } },
       axis("bytes", 3), axis("rows", 1, !narrow), axis("seconds", 1, !narrow),
     ],
   }, [data.at, data.bytes, data.rows, data.seconds], box);
