@@ -8,7 +8,11 @@ from datetime import timedelta
 
 import httpx
 
+from stratum.adapters.messages import speak_error, speaking
+from stratum.core.answers import SpokenError
+from stratum.core.errors import StratumError
 from stratum.core.job import JobState, JobVerb
+from stratum.frontend.speech import respeak
 from tests.fakes.console_answers import calm_world
 from tests.fakes.console_records import NOW, STACK, job
 from tests.fakes.fake_backend import PASSWORD, FakeBackend
@@ -161,3 +165,24 @@ def test_a_restore_that_is_done_can_be_undone_with_one_button() -> None:
         assert (await press(client, "/restore/undo")).headers["location"] == "/jobs/job-undo-restore-asking"
 
     visit(FakeBackend(replace(calm_world(), jobs=(done,))), scenario)
+
+
+def test_a_job_s_error_is_said_in_the_reader_s_language_whatever_the_agent_s_was() -> None:
+    spoken = speak_error(StratumError("no-backup-yet"))
+    failed = replace(job(JobVerb.RESTORE, JobState.FAILED), error=spoken)
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        page = await read(client, f"/jobs/{failed.id}")
+        with speaking(["fr"]):
+            french = speak_error(StratumError("no-backup-yet"))
+        assert french.message != spoken.message
+        assert all(plain(part) in page for part in (french.message, french.data, french.next))
+
+    visit(FakeBackend(replace(calm_world(), jobs=(failed,))), scenario, language="fr")
+
+
+def test_an_error_that_only_another_release_knows_is_shown_as_it_was_written_down() -> None:
+    unknown = SpokenError(code="of-the-future", message="a", data="b", next="c", details={})
+    lacking = replace(unknown, code="unknown-backup")
+    assert respeak(unknown, "fr") == unknown
+    assert respeak(lacking, "fr") == lacking

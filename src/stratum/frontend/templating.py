@@ -7,11 +7,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stratum.adapters.messages import say_as_is, speaking
 from stratum.frontend.assets import read_assets
 from stratum.frontend.language import LANGUAGES, NAMES, console_catalogue
 from stratum.frontend.render import install_filters
 from stratum.frontend.sessions import THEMES
+from stratum.frontend.speech import respeak, say_again
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -31,15 +31,13 @@ def templates(language: str) -> Environment:
     # The extension's own method, which type checkers do not know: https://jinja.palletsprojects.com/en/stable/extensions/
     environment.install_gettext_translations(console_catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     install_filters(environment)
-    environment.filters.setdefault("said", lambda text: _say(language, text))
+    environment.filters |= {
+        "said": lambda text: say_again(str(text), language),
+        "respoken": lambda error: respeak(error, language),
+    }
     environment.globals |= {
         "asset": read_assets().address,
         "languages": [(name, NAMES[name]) for name in LANGUAGES],
         "themes": THEMES,
     }
     return environment
-
-
-def _say(language: str, text: str) -> str:
-    with speaking([language]):
-        return say_as_is(str(text))
