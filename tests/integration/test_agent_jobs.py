@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stratum.adapters.clock import SystemClock
+from stratum.agent.job_book import JobBook
+from stratum.agent.job_records import JobRecords
+from stratum.agent.reports import ANSWER_WITHIN
+from stratum.agent.runner import Runner
+from stratum.core.job import Job, JobRequest, JobState, JobVerb
 from tests.fixtures.agents import AgentUnderTest
 from tests.fixtures.stacks import NAME, StackUnderTest, wait_until
 
@@ -218,3 +226,36 @@ def _kill_the_job_process(agent: AgentUnderTest) -> None:
     children = [int(pid) for thread in threads for pid in thread.read_text().split()]
     assert len(children) == 1
     os.kill(children[0], signal.SIGKILL)
+
+
+def test_a_question_that_nobody_answers_in_time_is_declined(stack: StackUnderTest) -> None:
+    clock, ports, ended = _LateClock(), stack.ports(), list[Job]()
+    book = JobBook(JobRecords(stack.archive), clock)
+    runner = Runner(directory=stack.directory, book=book, journal=ports.journal, clock=clock, ended=ended.append)
+    databases = stack.databases()
+    runner.start()
+    try:
+        asking = runner.submit(JobRequest(verb=JobVerb.RESTORE, who="ada (console)"))
+        wait_until(lambda: book.job(asking.id).state is JobState.ASKING)
+
+        clock.late = ANSWER_WITHIN
+
+        wait_until(lambda: bool(ended))
+    finally:
+        runner.stop()
+
+    assert (ended[0].id, ended[0].state) == (asking.id, JobState.DECLINED)
+    assert stack.databases() == databases
+
+
+@dataclass(kw_only=True, slots=True)
+class _LateClock:
+    """The system's clock, set forward as a test says."""
+
+    late: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.late
+
+    def monotonic(self) -> float:
+        return SystemClock().monotonic()
