@@ -203,7 +203,7 @@ def _shaped(job: Job) -> Job:
             "progress": JobProgress(what="restoring shop_db", done=3_100_000, total=8_790_000, unit="bytes", seconds=4),
         },
         JobState.ASKING: {
-            "step": "swap",
+            "step": None,
             "steps_done": ("roles", "build-beside", "verify"),
             "question": Question(
                 question="end sessions and swap the two databases by name, in one transaction",

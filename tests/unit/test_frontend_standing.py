@@ -101,9 +101,12 @@ def test_the_sentence_is_green_only_when_all_it_rests_on_holds(changes: dict[str
 
 
 def test_the_steps_of_a_job_show_how_far_it_came() -> None:
-    job = replace(_JOB, step="swap", steps_done=("build",), state=JobState.ASKING)
+    question = Question(question="swap the names", lines=(), confirmations=1, answer_by=_NOW)
+    job = replace(_JOB, step=None, steps_done=("build",), state=JobState.ASKING, question=question)
     assert [step.state for step in seen_steps(job)] == [StepState.DONE, StepState.ASKING, StepState.TO_COME]
-    failed = replace(job, state=JobState.FAILED)
+    at_work = replace(_JOB, step="build")
+    assert [step.state for step in seen_steps(at_work)] == [StepState.RUNNING, StepState.TO_COME, StepState.TO_COME]
+    failed = replace(job, step="swap", state=JobState.FAILED)
     assert [step.state for step in seen_steps(failed)] == [StepState.DONE, StepState.FAILED, StepState.TO_COME]
     assert seen_steps(replace(_JOB, plan=None)) == ()
 

@@ -49,10 +49,11 @@ def seen_steps(job: Job) -> tuple[SeenStep, ...]:
 def _state(job: Job, step: Step) -> StepState:
     if step.name in job.steps_done:
         return StepState.DONE
-    if step.name != job.step:
-        return StepState.TO_COME
-    if job.state is JobState.ASKING:
+    if job.state is JobState.ASKING and step == asking_step(job):
+        # It asks before the step begins, so that no step runs meanwhile.
         return StepState.ASKING
+    if step.name != job.step or job.state is JobState.ASKING:
+        return StepState.TO_COME
     return StepState.FAILED if job.state in ENDED else StepState.RUNNING
 
 
