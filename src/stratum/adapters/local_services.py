@@ -55,20 +55,30 @@ class LocalServices:
             self.stop()
             return
         running = self._files.read() if self._files.is_supervised() else None
+        if running is None:
+            self.stop()  # one whose record cannot be read holds the ports
         orders = self._orders(running)
         if running is None or running.digest != orders.digest:
             self.stop()
             self._start_supervisor(orders)
             running = None
-        elif _is_supervisor(running.supervisor, self._files.directory):
-            os.kill(running.supervisor, NO_MORE_WAITING)
+        elif (pid := self._supervisor()) is not None:
+            os.kill(pid, NO_MORE_WAITING)
         self._wait_until_healthy({state.name: state.restarts for state in running.services} if running else {})
 
     def stop(self) -> None:
-        found = self._files.read()
-        if found is None or not self._files.is_supervised():
-            return
-        self._end_supervisor(found.supervisor)
+        """Ask, wait, then by force: the kernel ends a killed supervisor's services with it."""
+        pid = None
+        for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _KILLED_SECONDS)):
+            deadline = time.monotonic() + seconds
+            while self._files.is_supervised() and time.monotonic() < deadline:
+                if pid is None and (pid := self._supervisor()) is not None:
+                    os.kill(pid, number)
+                time.sleep(_POLL_SECONDS)
+            if not self._files.is_supervised():
+                return
+            pid = None
+        raise StratumError("services-not-ended", lock=self._files.lock)
 
     def renew(self, name: str) -> None:
         """A service that is ended is started again by its supervisor; returns when the old process is gone."""
@@ -111,17 +121,9 @@ class LocalServices:
             problem = error.details.get("stderr", error.message)
             raise StratumError("services-not-started", problem=problem) from None
 
-    def _end_supervisor(self, pid: int) -> None:
-        """Ask, wait, then by force: the kernel ends a killed supervisor's services with it."""
-        for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _KILLED_SECONDS)):
-            if _is_supervisor(pid, self._files.directory):
-                os.kill(pid, number)
-            deadline = time.monotonic() + seconds
-            while self._files.is_supervised() and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
-            if not self._files.is_supervised():
-                return
-        raise StratumError("services-not-ended", pid=pid)
+    def _supervisor(self) -> int | None:
+        found = self._files.read()
+        return _find_supervisor(self._files.directory, found.supervisor if found else None)
 
     def _wait_until_healthy(self, before: Mapping[str, int]) -> None:
         deadline = time.monotonic() + _HEALTHY_SECONDS
@@ -181,15 +183,21 @@ def _is_proxy(name: str) -> bool:
     return name.lower().endswith("_proxy")
 
 
-def _is_supervisor(pid: int, directory: Path) -> bool:
-    """Whether this is the process that the record names: somebody else may have written the record."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()
-    except OSError:
-        return False
-    return b"stratum.supervisor" in words and os.fsencode(directory) in words
+def _find_supervisor(directory: Path, recorded: int | None) -> int | None:
+    """The supervisor of this directory, from the process table: somebody else may have written the record.
+
+    Where there is no such table, the record is believed.
+    """
+    if not Path("/proc/self").exists():
+        return recorded
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"stratum.supervisor" in words and os.fsencode(directory) in words:
+            return int(entry.name)
+    return None
 
 
 def _is_child_of(pid: int, parent: int) -> bool:

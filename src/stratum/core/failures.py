@@ -64,9 +64,9 @@ FAILED = (
     ErrorKind(
         code="services-not-ended",
         exit=ExitCode.FAILED,
-        message="the console's services do not end: their supervisor is process {pid}",
+        message="the console's services do not end: somebody holds {lock}",
         data="untouched; nothing else was stopped",
-        next="see what holds that process, end it, then run the command again",
+        next="see which process holds that file, end it, then run the command again",
     ),
     ErrorKind(
         code="server-start-failed",
