@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -38,7 +39,7 @@ schema = schemathesis.openapi.from_dict(create_app(nowhere()).openapi()).exclude
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-def test_every_answer_is_a_described_one(case: Case, api: WithAgent) -> None:
+def test_every_answer_is_a_described_one(case: Case[Any], api: WithAgent) -> None:
     # A password that is too weak, or a time beside a backup, is refused by rules that a schema cannot state.
     case.call_and_validate(
         excluded_checks=[positive_data_acceptance], base_url=api.base, headers={"Authorization": f"Bearer {api.admin}"}

@@ -104,7 +104,7 @@ def _routes() -> Iterator[tuple[APIRoute, str]]:
     app = create_app(nowhere())
     for route in _flat(app.routes):
         if isinstance(route, APIRoute):
-            yield from ((route, method) for method in sorted(route.methods))
+            yield from ((route, method) for method in sorted(route.methods or ()))
 
 
 def _flat(routes: Any) -> Iterator[Any]:  # noqa: ANN401  whatever the framework keeps its routes in

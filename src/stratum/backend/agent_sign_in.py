@@ -66,6 +66,11 @@ class EpochWatch:
         self._known: int | None = None
         self._asked_at = -fresh_for_s
 
+    @property
+    def known(self) -> int | None:
+        """The one that is known, while it is fresh; asks nobody."""
+        return self._known if time.monotonic() - self._asked_at < self._fresh_for_s else None
+
     def current(self) -> int:
         """Raises `token-epoch-unknown` when the agent never told it."""
         with self._lock:

@@ -15,6 +15,7 @@ from stratum.backend.agent_client import AgentClient
 from stratum.backend.agent_sign_in import AgentDoor, open_agent_door
 from stratum.backend.audit_routes import audit_router
 from stratum.backend.auth_routes import auth_router
+from stratum.backend.callers import Forgetting
 from stratum.backend.data_routes import data_router
 from stratum.backend.errors import BodyLimit, documented, speak_in_one_shape
 from stratum.backend.health import health_router
@@ -64,6 +65,7 @@ def create_app(
     speak_in_one_shape(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Counting, metrics=metrics)
+    app.add_middleware(Forgetting, state=app.state)
     for router in (*_open_routers(), data_router(), work_router(), jobs_router(), audit_router()):
         app.include_router(router, prefix=PREFIX)
     app.include_router(metrics_router(metrics))

@@ -9,6 +9,9 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import State
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stratum.backend.roles import Role
 from stratum.core.errors import StratumError
@@ -37,16 +40,20 @@ def identity_of(request: Request) -> Identity:
     return cast("Identity", request.app.state.identity)
 
 
-def observe_caller(
+async def observe_caller(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> Caller:
     """Who sent this request; raises `sign-in-needed`, `token-expired`, `token-refused` or `session-ended`.
 
-    Reads the session and the user by one indexed query, so that whoever is disabled is out at once.
+    Reads the session and the user by one indexed query, unless that was done a moment ago and nothing has changed
+    since, so that whoever is disabled is out at once.
     """
     if credentials is None:
         raise StratumError("sign-in-needed")
-    return identity_of(request).observe_caller(credentials.credentials)
+    identity = identity_of(request)
+    if (known := identity.recall_caller(credentials.credentials)) is not None:
+        return known
+    return await run_in_threadpool(identity.observe_caller, credentials.credentials)
 
 
 def require(needed: Role) -> Callable[[Caller], Caller]:
@@ -58,3 +65,24 @@ def require(needed: Role) -> Callable[[Caller], Caller]:
         return caller
 
     return caller_with_the_role
+
+
+class Forgetting:
+    """Has every request that may change users or sessions seen by all that come after it."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self._app, self._state = app, state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        changes = scope["type"] == "http" and scope["method"] not in {"GET", "HEAD", "OPTIONS"}
+        if not changes:
+            await self._app(scope, receive, send)
+            return
+
+        async def forgotten(message: Message) -> None:
+            # Before the answer is out: whoever has it may act on it at once.
+            self._state.identity.seen.forget()
+            await send(message)
+
+        self._state.identity.seen.forget()
+        await self._app(scope, receive, forgotten)
