@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from stratum.adapters.service_record import SupervisionFiles
 from stratum.core.errors import StratumError
 from stratum.core.plan import PlanEnd
 from stratum.core.services import ServicePhase, ServiceState
@@ -17,7 +18,13 @@ from stratum.engine.restore import Target, restore
 from stratum.engine.take_dump import take_dump
 from stratum.engine.undo_restore import undo_restore
 from stratum.ports import RunState
-from tests.fixtures.console_stacks import CONSOLE, as_console, lay_down_with_console
+from tests.fixtures.console_stacks import (
+    CONSOLE,
+    as_console,
+    lay_down_with_console,
+    stand_ins,
+    turn_console_on,
+)
 from tests.fixtures.stacks import DATABASE, OWNER, Asked, StackUnderTest, wait_until
 
 
@@ -275,3 +282,29 @@ def test_a_console_token_is_made_with_everything_down_and_signs_in_once(stack_wi
     assert (stack_with_console.archive / "console.json").stat().st_mode & 0o777 == 0o600
     assert ports.archive.redeem_console_token(token, now=now)
     assert not ports.archive.redeem_console_token(token, now=now)
+
+
+def test_a_stack_from_before_gets_a_console_by_its_settings(
+    stack: StackUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stratum.wiring.build_services", stand_ins)
+    turn_console_on(stack.directory)
+    try:
+        stack.up()
+
+        assert {state.name for state in _services(stack).values() if state.healthy} == {"agent", "backend", "frontend"}
+        backup = stack.backup()
+        assert stack.drill(backup).verdict == "proven"
+        names = [d.facts.properties.name for d in stack.ports().archive.manifests()[-1].databases]
+        assert names == [DATABASE, CONSOLE]
+    finally:
+        stack.ports().services.stop()
+
+
+def test_a_console_that_is_turned_off_is_ended_by_the_next_up(stack_with_console: StackUnderTest) -> None:
+    file = stack_with_console.directory / "stratum.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("enabled = true", "enabled = false"), encoding="utf-8")
+
+    stack_with_console.up()
+
+    assert not SupervisionFiles(directory=stack_with_console.directory / ".stratum").is_supervised()

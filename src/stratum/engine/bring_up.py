@@ -31,7 +31,7 @@ def bring_up(ports: Ports) -> Outcome:
         _refuse_unless_first(ports)
     now = ports.clock.now()
     making = (_MAKE,) if state.state is RunState.ABSENT else ()
-    console = (_CONSOLE, _SERVICES) if ports.services.planned() else ()
+    console = _console_steps(ports)
     plan = Plan(
         id=new_plan_id(now),
         verb="up",
@@ -73,6 +73,19 @@ _SERVICES = Step(
     summary="start what does not run of the agent, the backend and the frontend, and wait until each answers",
     way_back="they go on running, or are started again; the database does not depend on them",
 )
+
+
+_SERVICES_OFF = Step(
+    name="services",
+    summary="end the console's services: the console is turned off",
+    way_back="turn it on again, and run `stratum up`",
+)
+
+
+def _console_steps(ports: Ports) -> tuple[Step, ...]:
+    if ports.services.planned():
+        return (_CONSOLE, _SERVICES)
+    return (_SERVICES_OFF,) if ports.services.observe(ask=False) else ()
 
 
 def up_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None = None) -> tuple[Action, ...]:
@@ -125,7 +138,9 @@ def _console_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None
             return {"not_serving": error.message}
         return {"console": console_address(ports.services.observe(ask=False))}
 
-    return (Action(name="console-database", run=prepare), Action(name="services", run=serve))
+    actions = (Action(name="console-database", run=prepare), Action(name="services", run=serve))
+    planned = {step.name for step in plan.steps}
+    return tuple(action for action in actions if action.name in planned)
 
 
 def take_down(ports: Ports) -> None:
