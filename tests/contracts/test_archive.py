@@ -239,3 +239,38 @@ def test_a_new_archive_knows_no_identity_no_proof_and_no_pin(archive: Archive) -
     assert archive.recorded_identity() is None
     assert (archive.lineage(), archive.proofs(), archive.pinned(), archive.foreign()) == ((), (), frozenset(), ())
     assert archive.free_bytes() > 0
+
+
+def test_a_one_time_token_signs_in_once(archive: Archive) -> None:
+    archive.add_console_token("first", now=NOW)
+    archive.add_console_token("second", now=NOW)
+
+    assert not archive.redeem_console_token("third", now=NOW)
+    assert archive.redeem_console_token("first", now=NOW)
+    assert not archive.redeem_console_token("first", now=NOW)
+    assert archive.redeem_console_token("second", now=NOW)
+
+
+def test_a_one_time_token_is_good_for_a_quarter_of_an_hour(archive: Archive) -> None:
+    archive.add_console_token("token", now=NOW)
+
+    assert not archive.redeem_console_token("token", now=NOW + timedelta(minutes=15))
+    assert archive.redeem_console_token("token", now=NOW + timedelta(minutes=14, seconds=59))
+
+
+def test_the_epoch_is_raised_once_for_each_plan(archive: Archive) -> None:
+    first = archive.token_epoch()
+
+    for plan in ("one", "one", "two"):
+        archive.raise_token_epoch(because=plan)
+
+    assert archive.token_epoch() == first + 2
+
+
+def test_tokens_and_the_epoch_do_not_disturb_each_other(archive: Archive) -> None:
+    archive.add_console_token("token", now=NOW)
+    archive.raise_token_epoch(because="plan")
+
+    assert archive.redeem_console_token("token", now=NOW)
+    assert archive.token_epoch() == 2
+    assert archive.foreign() == ()
