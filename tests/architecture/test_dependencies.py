@@ -51,5 +51,8 @@ def _declared() -> set[str]:
 
 
 def _plain(package: str) -> str:
-    """One spelling for each package. (https://packaging.python.org/en/latest/specifications/name-normalization/)"""
+    """One spelling for each package.
+
+    (https://packaging.python.org/en/latest/specifications/name-normalization/)
+    """
     return re.sub(r"[-_.]+", "-", package).lower()

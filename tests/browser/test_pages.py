@@ -42,7 +42,7 @@ def consoles() -> Iterator[dict[str, str]]:
         addresses: dict[str, str] = {}
         for name, world in WORLDS.items():
             api = running.enter_context(served(make_fake_backend(FakeBackend(world()))))
-            settings = FrontendSettings(host="127.0.0.1", port=0, api_url=f"{api}/api/v1", secret="of-the-tests")  # noqa: S106
+            settings = FrontendSettings(host="127.0.0.1", port=0, api_url=f"{api}/api/v1", secret="of-the-tests")  # noqa: S106  of no server
             addresses[name] = running.enter_context(served(create_app(settings)))
         yield addresses
 

@@ -40,7 +40,9 @@ def test_verbs_connect_as_the_reference_names_and_print_what_their_schemas_say(
     seen = _Seen(stopped_stack, monkeypatch)
     _set_commands(stopped_stack)
 
-    for verb in ("up", "status", "check", "ps", "logs", "console-token", "identity show", "backups list", "migrate", "seed", "backup"):
+    for verb in ("up", "status", "check", "ps", "logs", "console-token", "identity show", "backups list"):
+        seen.run(verb)
+    for verb in ("migrate", "seed", "backup"):
         seen.run(verb)
     newest = stopped_stack.ports().archive.manifests()[-1].id
     for verb in ("backups show", "backups pin", "backups unpin", "verify", "drill"):

@@ -29,7 +29,7 @@ def desk() -> FakeDesk:
 @pytest.fixture
 def ask(desk: FakeDesk) -> Ask:
     def asking(method: str, path: str, **values: object) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {SECRET}", **values.pop("headers", {})}  # type: ignore[dict-item]
+        headers = {"Authorization": f"Bearer {SECRET}", **values.pop("headers", {})}  # type: ignore[dict-item]  # the values are of any type
         return asyncio.run(_ask(desk, method, path, headers=headers, **values))
 
     return asking

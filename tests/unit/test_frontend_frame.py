@@ -20,7 +20,7 @@ from stratum.frontend.shell import local_path
 from tests.fakes.console_answers import calm_world
 from tests.fakes.fake_backend import CONSOLE_TOKEN, FIRST_RUN_TOKEN, PASSWORD, FakeBackend, make_fake_backend
 
-_SETTINGS = FrontendSettings(host="127.0.0.1", port=3000, api_url="http://api/api/v1", secret="of-the-tests")  # noqa: S106
+_SETTINGS = FrontendSettings(host="127.0.0.1", port=3000, api_url="http://api/api/v1", secret="of-the-tests")  # noqa: S106  of the tests alone
 _HOST = "http://console"
 
 
@@ -223,7 +223,7 @@ def test_what_htmx_asks_for_gets_the_failure_as_a_piece() -> None:
 def test_a_wrong_password_keeps_the_name_and_shows_no_password() -> None:
     async def scenario() -> None:
         async with console() as client:
-            answer = await sign_in(client, password="not-the-password")  # noqa: S106
+            answer = await sign_in(client, password="not-the-password")  # noqa: S106  of the tests alone
             assert answer.status_code == 401
             assert 'value="ada"' in answer.text
             assert "not-the-password" not in answer.text

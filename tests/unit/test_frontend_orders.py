@@ -95,7 +95,7 @@ def test_a_wrong_password_leaves_the_question_to_be_answered_again() -> None:
     fake = FakeBackend(replace(calm_world(), jobs=(asking,)))
 
     async def scenario(client: httpx.AsyncClient) -> None:
-        refused = await press(client, f"/jobs/{asking.id}/answer", password="wrong", confirm=STACK)  # noqa: S106
+        refused = await press(client, f"/jobs/{asking.id}/answer", password="wrong", confirm=STACK)  # noqa: S106  of the tests alone
         assert refused.status_code == 401
         assert 'role="alert"' in refused.text
         assert 'name="confirm"' in refused.text

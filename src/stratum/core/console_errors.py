@@ -174,7 +174,7 @@ CONSOLE = (
         exit=ExitCode.REFUSED,
         message="the console's database is at {found}, which a newer release made; this one knows it up to {wanted}",
         data=_APART,
-        next="start the newer release, or go back with `stratum rollback`, which proves this one on that schema first",
+        next="start the newer release, or bring the console's database back from a backup that this release took",
     ),
     ErrorKind(
         code="console-schema-diverged",
