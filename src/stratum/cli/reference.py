@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stratum.cli.reference_pages import render_checklist_page, render_errors_page, render_settings_page
-from stratum.cli.reference_schemas import SCHEMAS, render_schema
+from stratum.cli.reference_schemas import SCHEMAS, render_openapi, render_schema
 from stratum.cli.reference_verbs import render_cli_page, rights_blocks
 
 _PAGES, _SCHEMAS = Path("docs/reference"), Path("schemas")
@@ -25,6 +25,7 @@ def render_reference() -> dict[Path, str]:
         _PAGES / "errors.md": render_errors_page(rights_blocks()),
         _PAGES / "checklist.md": render_checklist_page(),
         **{_SCHEMAS / f"{name}.json": render_schema(name) for name in SCHEMAS},
+        _SCHEMAS / "openapi.json": render_openapi(),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from stratum.adapters.records import json_schema
@@ -86,6 +88,21 @@ def render_schema(name: str) -> str:
     for record, schema in _records(kind, found):
         _describe(record, schema)
     return json.dumps({"$schema": _DIALECT, **found}, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+@cache
+def render_openapi() -> str:
+    """The description of the backend's public API, for generated clients. Nothing is connected to."""
+    from stratum.backend.app import create_app
+    from stratum.backend.settings import BackendSettings
+
+    nowhere = BackendSettings(
+        database_url="postgresql+psycopg://nobody@127.0.0.1:1/none",
+        agent_url="http://127.0.0.1:1",
+        agent_secret_file=Path("/nonexistent"),
+        jwt_secret="x" * 32,  # signs nothing here
+    )
+    return json.dumps(create_app(nowhere).openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def _records(kind: type[object], schema: dict[str, Any]) -> Iterator[tuple[type[object], dict[str, Any]]]:
