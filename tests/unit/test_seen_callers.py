@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from stratum.backend.callers import Caller
-from stratum.backend.roles import Role
+from stratum.backend.roles import Caller, Role
 from stratum.backend.seen_callers import SeenCallers
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

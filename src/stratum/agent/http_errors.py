@@ -12,9 +12,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stratum.adapters.messages import speak_error, speaking
+from stratum.adapters.over_http import parse_languages, status_of
 from stratum.adapters.records import to_json
 from stratum.core.answers import ErrorAnswer
-from stratum.core.errors import ExitCode, StratumError
+from stratum.core.errors import StratumError
 
 MOST_BYTES = 64 * 1024
 """The largest body taken; the largest one that makes sense has a few hundred bytes."""
@@ -28,41 +29,12 @@ _BY_CODE = {
     "too-many-jobs": 429,
     "agent-stopping": 503,
 }
-_BY_EXIT = {
-    ExitCode.USAGE: 400,
-    ExitCode.REFUSED: 409,
-    ExitCode.LOCKED: 423,
-    ExitCode.AT_RISK: 409,
-    ExitCode.FAILED: 500,
-    ExitCode.COULD_NOT_VERIFY: 500,
-}
 _log = logging.getLogger("stratum.agent")
 
 
-def status_of(error: StratumError) -> int:
-    """The HTTP status of an error: by its code where the code says more than its exit code does."""
-    if error.code in _BY_CODE:
-        return _BY_CODE[error.code]
-    return 404 if error.code.startswith("unknown-") else _BY_EXIT[error.exit]
-
-
 def languages_of(request: Request) -> tuple[str, ...]:
-    """The languages of Accept-Language in the order they are wanted; English where nothing is asked for."""
-    weighed: list[tuple[float, str]] = []
-    for part in request.headers.get("accept-language", "")[:200].split(","):
-        language, _, quality = part.strip().partition(";q=")
-        tag = language.split("-")[0].lower()
-        weight = _weight(quality)
-        if tag.isascii() and tag.isalpha() and weight > 0:
-            weighed.append((weight, tag))
-    return tuple(tag for _, tag in sorted(weighed, key=lambda pair: -pair[0])) or ("en",)
-
-
-def _weight(text: str) -> float:
-    try:
-        return float(text) if text else 1.0
-    except ValueError:
-        return 0.0
+    """The languages the reader wants; English where nothing is asked for."""
+    return parse_languages(request.headers.get("accept-language", "")) or ("en",)
 
 
 def answer_error(request: Request, error: StratumError) -> Response:
@@ -70,7 +42,7 @@ def answer_error(request: Request, error: StratumError) -> Response:
     with speaking(languages_of(request)):
         body = to_json(ErrorAnswer(error=speak_error(error)))
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Language"}
-    return Response(body, status_of(error), headers, media_type="application/json")
+    return Response(body, status_of(error, _BY_CODE), headers, media_type="application/json")
 
 
 async def answer_refusal(request: Request, error: Exception) -> Response:

@@ -10,11 +10,11 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from stratum.backend import first_run, sessions, users
-from stratum.backend.callers import Caller, identity_of, require
+from stratum.backend.callers import identity_of, require
 from stratum.backend.errors import documented
 from stratum.backend.events import visitor_of
 from stratum.backend.names import UserName
-from stratum.backend.roles import Role
+from stratum.backend.roles import Caller, Role
 from stratum.core.errors import StratumError
 
 STRICT = ConfigDict(extra="forbid")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, cast
-from uuid import UUID
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -13,26 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stratum.backend.roles import Role
+from stratum.backend.identity import Identity
+from stratum.backend.roles import Caller, Role
 from stratum.core.errors import StratumError
 
-if TYPE_CHECKING:
-    from stratum.backend.identity import Identity
-
 _BEARER = HTTPBearer(auto_error=False, description="The access token of a sign-in.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Caller:
-    """Whoever sent a request, as the token and the console's database know them by now."""
-
-    user_id: UUID | None
-    """None for a console-token session, which belongs to no user."""
-    name: str
-    role: Role
-    session_id: UUID | None
-    read_only: bool
-    """A console-token session: it reads, whatever happens to roles."""
 
 
 def identity_of(request: Request) -> Identity:

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from stratum.backend.agent_client import agent_of, closing, handed_on
-from stratum.backend.callers import Caller, require
+from stratum.backend.callers import require
 from stratum.backend.errors import documented
-from stratum.backend.roles import Role
+from stratum.backend.roles import Caller, Role
 from stratum.core.agent_status import AgentStatus
 from stratum.core.answers import (
     BackupAnswer,

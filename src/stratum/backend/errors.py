@@ -14,9 +14,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stratum.adapters.messages import speak_error, speaking
+from stratum.adapters.over_http import parse_languages, status_of
 from stratum.adapters.records import to_json
 from stratum.core.answers import ErrorAnswer
-from stratum.core.errors import ExitCode, StratumError
+from stratum.core.errors import StratumError
 
 MOST_BYTES = 1024 * 1024
 """The largest body taken; the largest one that makes sense has a few hundred bytes."""
@@ -41,14 +42,6 @@ _BY_CODE: dict[str, int] = {
     "console-database-down": 503,
     "agent-unreachable": 503,
 }
-_BY_EXIT: dict[ExitCode, int] = {
-    ExitCode.USAGE: 400,
-    ExitCode.REFUSED: 409,
-    ExitCode.LOCKED: 423,
-    ExitCode.AT_RISK: 409,
-    ExitCode.FAILED: 500,
-    ExitCode.COULD_NOT_VERIFY: 500,
-}
 _MEANING: dict[int, str] = {
     400: "What was asked for cannot be understood",
     401: "No valid sign-in",
@@ -66,35 +59,14 @@ _MEANING: dict[int, str] = {
 _LOG = logging.getLogger("stratum.backend")
 
 
-def status_of(error: StratumError) -> int:
-    """The HTTP status of an error: by its code where the code says more than its exit code does."""
-    if error.code in _BY_CODE:
-        return _BY_CODE[error.code]
-    return 404 if error.code.startswith("unknown-") else _BY_EXIT[error.exit]
-
-
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these error statuses."""
     return {status: {"model": ErrorAnswer, "description": _MEANING[status]} for status in statuses}
 
 
 def languages_of(request: Request) -> tuple[str, ...]:
-    """The languages of Accept-Language, the most wanted first; English where nothing is asked for."""
-    weighed: list[tuple[float, str]] = []
-    for part in request.headers.get("accept-language", "")[:200].split(","):
-        language, _, quality = part.strip().partition(";q=")
-        tag = language.split("-")[0].lower()
-        if tag.isalpha() and tag.isascii():
-            weighed.append((_quality(quality), tag))
-    wanted = [tag for quality, tag in sorted(weighed, key=lambda pair: -pair[0]) if quality > 0]
-    return tuple(wanted) or ("en",)
-
-
-def _quality(text: str) -> float:
-    try:
-        return float(text) if text else 1.0
-    except ValueError:
-        return 0.0
+    """The languages the reader wants; English where nothing is asked for."""
+    return parse_languages(request.headers.get("accept-language", "")) or ("en",)
 
 
 def answer_error(request: Request, error: StratumError, headers: dict[str, str] | None = None) -> Response:
@@ -104,9 +76,10 @@ def answer_error(request: Request, error: StratumError, headers: dict[str, str] 
     told = {"Cache-Control": "no-store", "Vary": "Accept-Language", **(headers or {})}
     if error.code == "too-many-tries":
         told["Retry-After"] = error.details["seconds"]
-    if status_of(error) == 401:
+    status = status_of(error, _BY_CODE)
+    if status == 401:
         told["WWW-Authenticate"] = "Bearer"
-    return Response(body, status_of(error), told, media_type="application/json")
+    return Response(body, status, told, media_type="application/json")
 
 
 def speak_in_one_shape(app: FastAPI) -> None:

@@ -12,10 +12,9 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from stratum.backend.agent_sign_in import AgentDoor, EpochWatch
-from stratum.backend.callers import Caller
 from stratum.backend.database import open_engine, transaction
 from stratum.backend.models import SignInSession, User
-from stratum.backend.roles import Role
+from stratum.backend.roles import Caller, Role
 from stratum.backend.seen_callers import SeenCallers
 from stratum.backend.settings import BackendSettings
 from stratum.backend.throttle import Throttle

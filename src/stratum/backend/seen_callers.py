@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import datetime, timedelta
 
-from stratum.backend.callers import Caller
+from stratum.backend.roles import Caller
 
 _FOR = timedelta(seconds=1)
 _MOST = 1000

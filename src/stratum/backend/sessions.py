@@ -9,13 +9,12 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from stratum.backend.callers import Caller
 from stratum.backend.events import EventKind, Visitor, record_event
 from stratum.backend.identity import CONSOLE_TOKEN_NAME, Identity
 from stratum.backend.models import RefreshToken, SignInSession, User
 from stratum.backend.names import fold_name
 from stratum.backend.passwords import hash_password, verify_password, wants_rehash
-from stratum.backend.roles import Role
+from stratum.backend.roles import Caller, Role
 from stratum.backend.tokens import Claims, TokenKind, hash_opaque_token, new_opaque_token
 from stratum.core.errors import StratumError
 

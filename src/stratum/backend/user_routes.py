@@ -10,11 +10,11 @@ from pydantic.dataclasses import dataclass
 
 from stratum.backend import users
 from stratum.backend.auth_routes import STRICT, Password
-from stratum.backend.callers import Caller, identity_of, require
+from stratum.backend.callers import identity_of, require
 from stratum.backend.errors import documented
 from stratum.backend.events import visitor_of
 from stratum.backend.names import UserName
-from stratum.backend.roles import Role
+from stratum.backend.roles import Caller, Role
 
 Administrator = Annotated[Caller, Depends(require(Role.ADMINISTRATOR))]
 

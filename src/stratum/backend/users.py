@@ -9,13 +9,12 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from stratum.backend.callers import Caller
 from stratum.backend.events import EventKind, Visitor, record_event
 from stratum.backend.identity import Identity
 from stratum.backend.models import User
 from stratum.backend.names import fold_name
 from stratum.backend.passwords import check_rules, hash_password
-from stratum.backend.roles import Role
+from stratum.backend.roles import Caller, Role
 from stratum.backend.sessions import check_password, end_sessions_of
 from stratum.backend.user_lock import lock_users
 from stratum.core.errors import StratumError

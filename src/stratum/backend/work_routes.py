@@ -13,10 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from stratum.adapters.records import parse
 from stratum.backend.agent_client import PLAN_S, agent_of, handed_on, refuse_unless_done
 from stratum.backend.auth_routes import STRICT, Password
-from stratum.backend.callers import Caller, identity_of
+from stratum.backend.callers import identity_of
 from stratum.backend.data_routes import BackupId, Operator
 from stratum.backend.errors import documented
 from stratum.backend.events import visitor_of
+from stratum.backend.roles import Caller
 from stratum.backend.sessions import check_password
 from stratum.core.agent_status import AgentStatus
 from stratum.core.errors import StratumError

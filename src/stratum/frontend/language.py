@@ -6,6 +6,8 @@ import gettext
 from functools import cache
 from pathlib import Path
 
+from stratum.adapters.over_http import parse_languages
+
 LANGUAGES = ("en", "fr")
 """The first is the language of the source, for whoever asks for none of them."""
 NAMES = {"en": "English", "fr": "Français"}
@@ -13,23 +15,10 @@ _CATALOGUES = Path(__file__).parent.parent / "locale"
 
 
 def choose_language(cookie: str | None, accept: str) -> str:
-    """The reader's own choice, else the most wanted language there is.
-
-    (https://www.rfc-editor.org/rfc/rfc9110#field.accept-language)
-    """
+    """The reader's own choice, else the most wanted language there is."""
     if cookie in LANGUAGES:
         return cookie
-    wanted = sorted((_wish(part) for part in accept.split(",")[:20]), key=lambda wish: -wish[0])
-    return next((language for weight, language in wanted if weight > 0 and language in LANGUAGES), LANGUAGES[0])
-
-
-def _wish(part: str) -> tuple[float, str]:
-    tag, _, weight = part.partition(";")
-    try:
-        value = float(weight.strip().removeprefix("q=")) if weight.strip() else 1.0
-    except ValueError:
-        value = 0.0
-    return value, tag.strip()[:2].lower()
+    return next((language for language in parse_languages(accept) if language in LANGUAGES), LANGUAGES[0])
 
 
 @cache
