@@ -288,6 +288,7 @@ class Lock(Protocol):
     """One plan at a time per stack, whoever runs it and from wherever."""
 
     def hold(self, *, why: str) -> AbstractContextManager[None]: ...
+    def held_since(self) -> datetime | None: ...
 
 
 class Clock(Protocol):

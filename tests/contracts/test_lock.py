@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,14 @@ def test_the_lock_is_free_after_the_block_however_it_ended(lock_of: LockOf, endi
         taken.append("bob")
 
     assert taken == ["bob"]
+
+
+def test_whoever_only_looks_sees_since_when_it_is_held_and_takes_it_from_nobody(lock_of: LockOf) -> None:
+    before = lock_of("bob").held_since()
+    with lock_of("alice").hold(why="restore"):
+        during = lock_of("bob").held_since()
+    after = lock_of("bob").held_since()
+    with lock_of("alice").hold(why="backup"):
+        pass
+
+    assert (before, during, after) == (None, datetime(2026, 3, 2, 10, 0, 1, tzinfo=UTC), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from stratum.core.errors import StratumError
 from stratum.ports import Clock
@@ -26,3 +27,6 @@ class MemoryLock:
             yield
         finally:
             self._book.clear()
+
+    def held_since(self) -> datetime | None:
+        return datetime.fromisoformat(self._book["since"]) if self._book else None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from stratum.core.errors import StratumError
 from stratum.core.guard import GuardResult
-from stratum.core.plan import JournalKind, PlanEnd, observe_progress
-from stratum.engine.run_plan import finish_unfinished, run_plan, show_plan
+from stratum.core.plan import JournalEntry, JournalKind, PlanEnd, observe_progress
+from stratum.engine.run_plan import finish_unfinished, observe_cut, run_plan, show_plan
 from stratum.ports import Action, Prepared
+from tests.fakes.memory_lock import MemoryLock
+from tests.fakes.settable_clock import SettableClock
 from tests.fakes.world_of_steps import (
     AnsweringConsent,
     RecordingJournal,
@@ -19,6 +24,7 @@ from tests.fakes.world_of_steps import (
     ports_over,
     prepared,
 )
+from tests.fixtures.manifests import NOW
 
 _TAKEN = GuardResult(
     name="name-free", holds=False, statement="x is taken", code="name-taken", details={"database": "x"}
@@ -258,3 +264,27 @@ def test_nothing_unfinished_is_nothing_to_do() -> None:
     assert finish_unfinished(ports_over(journal), {}) == ()
     assert journal.entries() == before
     assert [entry.kind for entry in before].count(JournalKind.PLAN_ENDED) == 1
+
+
+def test_a_plan_that_runs_is_not_called_cut_and_one_that_was_killed_is() -> None:
+    journal = RecordingJournal(World())
+    clock = SettableClock(NOW)
+    book: dict[str, str] = {}
+    ports = replace(ports_over(journal), lock=MemoryLock(book, clock=clock, who="watch"))
+    other = MemoryLock(book, clock=clock, who="backup")
+    begun = replace(prepared(Shape(), World()).plan, created_at=NOW + timedelta(minutes=1))
+    started = JournalEntry(
+        at=begun.created_at, kind=JournalKind.PLAN_STARTED, plan_id=begun.id, verb=begun.verb, who="t", plan=begun
+    )
+
+    with other.hold(why="update"):
+        journal.append(started)
+        running = observe_cut(ports)
+    left = observe_cut(ports)
+    clock.set(NOW + timedelta(hours=1))
+    with other.hold(why="backup"):
+        beside_another = observe_cut(ports)
+
+    assert running == ()
+    assert [found.plan.id for found in left] == [begun.id]
+    assert [found.plan.id for found in beside_another] == [begun.id]

@@ -16,7 +16,14 @@ from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.new_cluster import run_initdb
 from stratum.adapters.postgresql_installation import find_installation, observe_run_as
 from stratum.adapters.postgresql_tools import Installation, PostgresqlTools
-from stratum.adapters.postmaster import end_orphans, end_servers_in, free_port, port_is_free, read_postmaster
+from stratum.adapters.postmaster import (
+    end_orphans,
+    end_servers_in,
+    free_port,
+    port_is_free,
+    read_postmaster,
+    wait_until_reaped,
+)
 from stratum.adapters.process import run_tool, tool_environment
 from stratum.adapters.scratch_server import ScratchServers
 from stratum.core.errors import StratumError
@@ -143,6 +150,7 @@ class EmbeddedPostgresql:
             return state
         self._refuse_newer(state.major)
         self._end_orphan()
+        wait_until_reaped(self._data)
         wanted = self._settings.port
         port = wanted if port_is_free(wanted) else free_port()
         self._pg_ctl_start(self._data, port)

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from stratum.adapters import durable
@@ -68,6 +69,23 @@ class FileLock:
         finally:
             os.close(handle)
 
+    def held_since(self) -> datetime | None:
+        """When whoever holds it took it, to the second; None while nobody does.
+
+        Looking keeps others from taking it for a moment: only for somebody who has found a plan without an end.
+        """
+        try:
+            handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _since(os.pread(handle, 4096, 0))
+        finally:
+            os.close(handle)
+        return None
+
     def _take(self, handle: int, why: str) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,6 +95,14 @@ class FileLock:
         with durable.archive_errors(self._path):
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(holder).encode(), 0)
+
+
+def _since(beside: bytes) -> datetime:
+    """A holder that has not written yet when it came holds it from the beginning of time, as far as anyone knows."""
+    try:
+        return datetime.fromisoformat(json.loads(beside)["since"])
+    except (ValueError, KeyError, TypeError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _locked(beside: bytes) -> StratumError:

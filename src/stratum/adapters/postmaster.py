@@ -12,6 +12,7 @@ from pathlib import Path
 from stratum.adapters.process import is_alive
 
 _ENDING_SECONDS = 300.0
+_REAPED_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,28 @@ def read_postmaster(data: Path) -> Postmaster | None:
     except (OSError, ValueError, IndexError):
         return None
     return found if is_alive(found.pid) and _works_in(found.pid, data) else None
+
+
+def wait_until_reaped(data: Path) -> None:
+    """A killed server is in the process table until its parent took note, and PostgreSQL takes it for a live one.
+
+    Whatever the process that adopts orphans does, this ends: PostgreSQL then says itself what is in its way.
+    """
+    try:
+        pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + _REAPED_SECONDS
+    while _is_dead_but_listed(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _is_dead_but_listed(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 def end_orphans(*directories: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from stratum.adapters.messages import speak_error
@@ -124,6 +124,9 @@ class PatientLock:
                 self._pause.wait(_TRY_EVERY_SECONDS)
             self._tell(Report(kind=ReportKind.BEGAN))
             yield
+
+    def held_since(self) -> datetime | None:
+        return self._lock.held_since()
 
     def _take(self, held: ExitStack, why: str, give_up_at: float) -> bool:
         try:

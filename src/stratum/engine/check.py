@@ -10,10 +10,10 @@ from stratum.core.backup import Manifest
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
 from stratum.core.identity import Likeness
-from stratum.core.plan import JournalKind, unfinished_plans
+from stratum.core.plan import JournalKind
 from stratum.core.proof import Proof, Verdict, listed, newest_proven, standing_proofs
 from stratum.core.sizes import render_age, render_bytes
-from stratum.engine.run_plan import describe_unfinished
+from stratum.engine.run_plan import describe_unfinished, observe_cut
 from stratum.engine.tripwire import observe_sighting
 from stratum.ports import Ports, Role, RunState
 
@@ -216,7 +216,7 @@ def _versions(ports: Ports) -> Line:
 
 
 def _no_cut_plan(ports: Ports) -> Line:
-    cut = unfinished_plans(ports.journal.entries())
+    cut = observe_cut(ports)
     return _line("no-cut-plan", holds=not cut, plans=listed(describe_unfinished(progress) for progress in cut))
 
 

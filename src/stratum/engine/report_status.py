@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from stratum.core.agent_status import Status
-from stratum.core.plan import unfinished_plans
 from stratum.core.protection import describe_protection
-from stratum.engine.run_plan import describe_unfinished
+from stratum.engine.run_plan import describe_unfinished, observe_cut
 from stratum.ports import Ports
 
 __all__ = ["Status", "report_status"]
@@ -31,6 +30,6 @@ def report_status(ports: Ports) -> Status:
         backups=len(manifests),
         broken_backups=tuple(broken.id for broken in ports.archive.broken()),
         foreign_files=ports.archive.foreign(),
-        cut_plans=tuple(describe_unfinished(p) for p in unfinished_plans(ports.journal.entries())),
+        cut_plans=tuple(map(describe_unfinished, observe_cut(ports))),
         services=ports.services.observe(ask=False),
     )

@@ -112,6 +112,19 @@ def _is_for_want_of_a_server(error: StratumError, ports: Ports) -> bool:
 _CUT = {"code": "cut", "message": "the process that ran this plan was killed"}
 
 
+def observe_cut(ports: Ports) -> tuple[PlanProgress, ...]:
+    """Plans that nobody is about any more: the one that runs at this moment has no end either, and was not cut."""
+    without_end = unfinished_plans(ports.journal.entries())
+    if not without_end:
+        return ()
+    since = ports.lock.held_since()
+    if since is not None:
+        return tuple(found for found in without_end if found.plan.created_at < since)
+    # It may have ended between the two looks.
+    still = {found.plan.id for found in unfinished_plans(ports.journal.entries())}
+    return tuple(found for found in without_end if found.plan.id in still)
+
+
 def describe_unfinished(progress: PlanProgress) -> str:
     """A cut plan in a few words, for `status` and the checklist."""
     last = progress.begun[-1] if progress.begun else "its first step"

@@ -28,7 +28,8 @@ class Sighting:
 
 def observe_sighting(ports: Ports) -> Sighting:
     """Compare the running cluster with the record; reads only. Raises `not-running` for a stopped one."""
-    recorded = ports.archive.recorded_identity()
+    # What was noted is read first: the canary goes on beating, and what it notes later is no older copy's doing.
+    recorded, seen = ports.archive.recorded_identity(), ports.archive.seen()
     observed = None
     if ports.runtime.observe().state not in {RunState.ABSENT, RunState.DAMAGED}:
         database = ports.runtime.server(Role.MAINTENANCE).database
@@ -36,7 +37,7 @@ def observe_sighting(ports: Ports) -> Sighting:
         if recorded is not None and observed.system_identifier != recorded.system_identifier:
             # A stranger's data may stand in databases of any name.
             observed = database.observe_identity(tuple(database.database_oids()))
-    likeness = compare_identity(recorded=recorded, observed=observed, seen=ports.archive.seen())
+    likeness = compare_identity(recorded=recorded, observed=observed, seen=seen)
     return Sighting(likeness=likeness, recorded=recorded, observed=observed)
 
 
