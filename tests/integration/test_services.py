@@ -192,6 +192,29 @@ def test_a_taken_port_is_passed_over_for_a_free_one(house: _House) -> None:
     assert states["west"].port == house.wishes["west"]
 
 
+def test_a_port_that_was_lost_to_another_program_is_given_up_for_a_free_one(house: _House) -> None:
+    """It ended, and before its next start somebody else came: waiting would not bring the port back."""
+    before = house.up()["east"]
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kill(before)
+        wait_until(lambda: _binds(taken, before.port))
+        taken.listen()
+        after = house.up()
+
+    assert after["east"].port != before.port
+    assert after["east"].healthy
+    assert after["west"].healthy
+
+
+def _binds(taken: socket.socket, port: int) -> bool:
+    try:
+        taken.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_start_that_was_refused_is_said_with_its_log_and_the_others_serve(house: _House) -> None:
     house.environment["west"] = {"REFUSAL": "the schema is of a newer release"}
 

@@ -30,8 +30,9 @@ def test_any_header_can_be_read(accepted: str) -> None:
     assert all(language.isalpha() and language.isascii() for language in parse_languages(accepted))
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS.values(), key=lambda kind: kind.code), ids=lambda kind: kind.code)
-def test_no_error_is_a_success_over_http(kind: ErrorKind) -> None:
+@pytest.mark.parametrize("code", sorted(KINDS))
+def test_no_error_is_a_success_over_http(code: str) -> None:
+    kind = KINDS[code]
     error = StratumError(kind.code, **_anything(kind))
 
     assert 400 <= status_of(error, {}) < 600

@@ -25,6 +25,7 @@ _POLL_SECONDS = 0.05
 _GIVES_UP_AFTER = 2
 """Ends by itself; a second one is no accident of a moment."""
 _LOG_LINES = 5
+_PORT_TRIES = 3
 _INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY")
 
 Build = Callable[[Mapping[str, int]], tuple[ServiceSpec, ...]]
@@ -54,6 +55,25 @@ class LocalServices:
         if not self._wishes:
             self.stop()
             return
+        for _ in range(_PORT_TRIES):
+            try:
+                self._start()
+                return
+            except StratumError:
+                if not self._lost_a_port():
+                    raise
+            # Another program took a port between our look at it and the service's; the next look finds another one.
+            self.stop()
+        self._start()
+
+    def _lost_a_port(self) -> bool:
+        """Whether a service does not run because somebody else listens where it should."""
+        found = self._files.read()
+        return found is not None and any(
+            state.phase is ServicePhase.WAITING and not port_is_free(state.port) for state in found.services
+        )
+
+    def _start(self) -> None:
         running = self._files.read() if self._files.is_supervised() else None
         if running is None:
             self.stop()  # one whose record cannot be read holds the ports
