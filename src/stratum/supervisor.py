@@ -116,6 +116,7 @@ class Supervisor:
         self._files = files
         self._orders = orders
         self._stopping = False
+        self._unwritten = False
         self._services = [
             _Service(
                 spec=spec,
@@ -150,14 +151,14 @@ class Supervisor:
 
     def _turn(self) -> None:
         self._take_outputs()
-        changed = False
+        changed = self._unwritten
         for service in self._services:
             changed |= service.notice_end()
             if service.child is None and service.due_s <= time.monotonic():
                 service.start()
                 changed = True
         if changed:
-            self._write()
+            self._write_if_possible()
 
     def _take_outputs(self) -> None:
         outputs = [service.output for service in self._services if service.output is not None]
@@ -179,7 +180,16 @@ class Supervisor:
             service.take_output()
             service.exit_code = service.child.returncode if service.child else service.exit_code
             service.child, service.since = None, datetime.now(UTC)
-        self._write(ended=True)
+        self._write_if_possible(ended=True)
+
+    def _write_if_possible(self, *, ended: bool = False) -> None:
+        """A disk that is full ends no service; the record is written at a later turn, once there is room."""
+        try:
+            self._write(ended=ended)
+        except OSError:
+            self._unwritten = True
+        else:
+            self._unwritten = False
 
     def _write(self, *, ended: bool = False) -> None:
         self._files.write(

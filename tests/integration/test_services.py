@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -15,12 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from stratum.adapters import private_directory, service_record
 from stratum.adapters.local_services import LocalServices
 from stratum.adapters.postmaster import free_port
 from stratum.adapters.service_log import ServiceLog, read_log
-from stratum.adapters.service_record import ServiceSpec, SupervisionFiles
+from stratum.adapters.service_record import Orders, ServiceSpec, SupervisionFiles
 from stratum.core.errors import StratumError
 from stratum.core.services import ServicePhase, ServiceState
+from stratum.supervisor import Supervisor
 from tests.fixtures.stacks import wait_until
 
 _PROGRAM = Path(__file__).parents[1] / "fixtures" / "stand_in_service.py"
@@ -302,6 +305,61 @@ def test_a_log_is_set_aside_by_size_and_what_is_oldest_goes(tmp_path: Path) -> N
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["agent.log", "agent.log.1", "agent.log.2"]
     assert read_log(tmp_path / "agent.log", 5) == ["line number 4", "line number 5"]
+
+
+def test_a_full_disk_costs_a_log_some_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ServiceLog(tmp_path / "agent.log", largest=20)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", _no_space)
+        log.append(b"lost\n")
+        patched.setattr(os, "rename", _no_space)
+        log.append(b"too long to stay in the same file\n")
+    log.append(b"kept\n")
+    log.close()
+
+    assert read_log(tmp_path / "agent.log", 5) == ["kept"]
+
+
+def test_a_full_disk_ends_no_service_and_the_record_is_written_when_there_is_room(
+    house: _House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (house.directory / "run").mkdir()
+    (house.directory / "logs").mkdir()
+    spec = ServiceSpec(name="east", argv=("true",), environment={}, port=1, address="", health="")
+    orders = Orders(services=(spec,), wishes={"east": 1}, inherited={})
+    supervisor = Supervisor(house.files, orders)
+    supervisor.start()
+    written: list[str] = []
+
+    def write_privately(path: Path, content: str) -> None:
+        written.append(path.name)
+        if len(written) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        private_directory.write_privately(path, content)
+        supervisor.stop(signal.SIGTERM, None)
+
+    monkeypatch.setattr(service_record, "write_privately", write_privately)
+    supervisor.run()
+
+    found = house.files.read()
+    assert found is not None
+    assert [(state.phase, state.restarts) for state in found.services] == [(ServicePhase.STOPPED, 1)]
+
+
+def test_a_record_that_does_not_fit_on_the_disk_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "rename", _no_space)
+
+    with pytest.raises(OSError, match="No space"):
+        private_directory.write_privately(tmp_path / "services.json", "{}")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def _no_space(*args: object, **named: object) -> None:
+    del args, named
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @contextmanager

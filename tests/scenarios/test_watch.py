@@ -210,7 +210,11 @@ def test_a_failed_backup_is_red_until_one_succeeds_and_then_the_heartbeat_beats(
         keeper.tell()
         assert [alarm.condition.name for alarm in keeper.book.red] == ["backup-failed"]
 
-        keeper.job_ended(_ended(JobVerb.BACKUP, None))
+        keeper.job_ended(replace(_ended(JobVerb.BACKUP, None), state=JobState.TAKEN_BACK_AFTER_RESTART))
+        keeper.tell()
+        assert [alarm.condition.name for alarm in keeper.book.red] == ["backup-failed"]
+
+        keeper.job_ended(replace(_ended(JobVerb.BACKUP, None), state=JobState.FINISHED_AFTER_RESTART))
         keeper.tell()
 
     assert keeper.book.red == ()
@@ -283,6 +287,9 @@ def test_retention_follows_a_scheduled_backup_and_no_other(stopped_stack: StackU
 
     scheduler.after(by_hand)
     assert [request.verb for request in asked] == [JobVerb.PRUNE]
+
+    scheduler.after(replace(by_hand, state=JobState.FINISHED_AFTER_RESTART))
+    assert [request.verb for request in asked] == [JobVerb.PRUNE, JobVerb.PRUNE]
 
 
 def test_notify_says_for_each_address_whether_it_was_told(stopped_stack: StackUnderTest) -> None:

@@ -25,11 +25,16 @@ def write_privately(path: Path, content: str, *, owner: int | None = None) -> No
     aside = f".{path.name}.{secrets.token_hex(6)}"
     with opened_directory(path.parent) as folder:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(aside, flags, 0o600, dir_fd=folder), "w", encoding="utf-8") as stream:
-            stream.write(content)
-            if owner is not None:
-                os.fchown(stream.fileno(), owner, -1)
-        os.rename(aside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        handle = os.open(aside, flags, 0o600, dir_fd=folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(content)
+                if owner is not None:
+                    os.fchown(stream.fileno(), owner, -1)
+            os.rename(aside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            os.unlink(aside, dir_fd=folder)
+            raise
 
 
 def read_privately(path: Path) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from stratum.adapters.private_directory import opened_directory, read_privately
@@ -20,9 +21,11 @@ class ServiceLog:
         self.handle = self._open()
 
     def append(self, text: bytes) -> None:
-        if os.fstat(self.handle).st_size + len(text) > self._largest:
-            self._set_aside()
-        os.write(self.handle, text)
+        """On a full disk the text is lost, and nothing else: whose log it is goes on."""
+        with suppress(OSError):
+            if os.fstat(self.handle).st_size + len(text) > self._largest:
+                self._set_aside()
+            os.write(self.handle, text)
 
     def close(self) -> None:
         os.close(self.handle)
@@ -33,14 +36,14 @@ class ServiceLog:
             return os.open(self._path.name, flags, 0o600, dir_fd=folder)
 
     def _set_aside(self) -> None:
-        self.close()
         names = [self._path.name, *(f"{self._path.name}.{number}" for number in range(1, _KEPT + 1))]
         with opened_directory(self._path.parent) as folder:
             there = set(os.listdir(folder))  # noqa: PTH208 - a handle on a directory, and no path
             for older, newer in reversed(list(zip(names[1:], names[:-1], strict=True))):
                 if newer in there:
                     os.rename(newer, older, src_dir_fd=folder, dst_dir_fd=folder)
-        self.handle = self._open()
+        full, self.handle = self.handle, self._open()
+        os.close(full)
 
 
 def read_log(path: Path, lines: int) -> list[str]:

@@ -16,7 +16,7 @@ from stratum.core.answers import Delivery
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import KINDS
 from stratum.core.forecast import DiskSample, plan_full_at
-from stratum.core.job import Job, JobState, JobVerb
+from stratum.core.job import SUCCEEDED, Job, JobState, JobVerb
 from stratum.core.proof import Verdict
 from stratum.engine.check import run_check
 from stratum.ports import Notifier, Ports
@@ -24,6 +24,7 @@ from stratum.ports import Notifier, Ports
 _log = logging.getLogger("stratum.agent")
 _FILE = "alarms"
 _WATCHED = frozenset({JobVerb.BACKUP, JobVerb.VERIFY, JobVerb.DRILL})
+_TAKEN_BACK = frozenset({JobState.DECLINED, JobState.TAKEN_BACK_AFTER_RESTART})
 _DISKS = ("data", "archive")
 _SAMPLES = 120
 TITLES = {
@@ -79,13 +80,16 @@ class AlarmKeeper:
         self._note(tuple(red), frozenset(looked_at))
 
     def job_ended(self, job: Job) -> None:
-        """A failed backup, verification or drill is red until one of its kind succeeds. Pings after a backup."""
-        if job.request.verb not in _WATCHED or job.state is JobState.DECLINED:
+        """A failed backup, verification or drill is red until one of its kind succeeds. Pings after a backup.
+
+        One that was taken back is neither: it leaves the alarm as it is.
+        """
+        if job.request.verb not in _WATCHED or job.state in _TAKEN_BACK:
             return
         condition = _red_job(job)
         name = _job_alarm(job.request.verb)
         self._note((condition,) if condition else (), frozenset() if condition else frozenset({name}))
-        if job.request.verb is JobVerb.BACKUP and job.state is JobState.DONE:
+        if job.request.verb is JobVerb.BACKUP and job.state in SUCCEEDED:
             self._ping()
 
     def tell(self) -> None:

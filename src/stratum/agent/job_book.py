@@ -45,7 +45,8 @@ class JobBook:
         with self._lock:
             self._records.append(job)
             self._entries[job.id] = _Entry(event=JobEvent(number=1, at=self._clock.now(), job=job))
-            for old in [i for i, e in self._entries.items() if e.event.job.state in ENDED][: len(self._entries) - KEPT]:
+            too_many = max(0, len(self._entries) - KEPT)
+            for old in [i for i, e in self._entries.items() if e.event.job.state in ENDED][:too_many]:
                 del self._entries[old]
 
     def change(self, job_id: str, made_of: Callable[[Job], Job]) -> Job:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from stratum.agent.watch_files import WatchFiles
 from stratum.config import find_zone
 from stratum.core.errors import StratumError
-from stratum.core.job import Job, JobRequest, JobState, JobVerb
+from stratum.core.job import SUCCEEDED, Job, JobRequest, JobVerb
 from stratum.core.proof import Method
 from stratum.core.schedule import ScheduleBook, asked_for, last_run
 from stratum.ports import Ports
@@ -55,7 +55,7 @@ class Scheduler:
 
     def after(self, job: Job) -> None:
         """Retention follows a scheduled backup that succeeded."""
-        if job.request.verb is JobVerb.BACKUP and job.request.who == WHO and job.state is JobState.DONE:
+        if job.request.verb is JobVerb.BACKUP and job.request.who == WHO and job.state in SUCCEEDED:
             self.submit(JobRequest(verb=JobVerb.PRUNE, who=WHO))
 
     def _ask_if_due(self, verb: JobVerb, expression: str) -> None:

@@ -52,6 +52,7 @@ ENDED = frozenset(
         JobState.TAKEN_BACK_AFTER_RESTART,
     }
 )
+SUCCEEDED = frozenset({JobState.DONE, JobState.FINISHED_AFTER_RESTART})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

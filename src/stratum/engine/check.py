@@ -12,12 +12,14 @@ from stratum.core.errors import StratumError
 from stratum.core.identity import Likeness
 from stratum.core.plan import JournalKind
 from stratum.core.proof import Proof, Verdict, listed, newest_proven, standing_proofs
+from stratum.core.services import ServicePhase, ServiceState
 from stratum.core.sizes import render_age, render_bytes
 from stratum.engine.run_plan import describe_unfinished, observe_cut
 from stratum.engine.tripwire import observe_sighting
 from stratum.ports import Ports, Role, RunState
 
 _RECENT, _WEEK = timedelta(hours=24), timedelta(days=7)
+_STARTING = timedelta(seconds=30)
 _CERTIFICATE = timedelta(days=21)
 _CLOCK_SECONDS = 5.0
 _DESTRUCTIVE = {"destroy", "identity-accept"}
@@ -202,11 +204,26 @@ def _notifications(ports: Ports) -> Line:
     return _line("notifications", holds=bool(urls), count=len(urls))
 
 
-def _services(ports: Ports) -> Line:
+def look_at_services(ports: Ports) -> Line:
+    """The line `services`. Raises `service-not-serving` while those that do not answer were only just started."""
     found = ports.services.observe(ask=True)
     down = [state.name for state in found if not state.serves]
+    begun = [state for state in found if state.name in down and _was_just_started(state, ports)]
+    if down and len(begun) == len(down):
+        raise StratumError(
+            "service-not-serving",
+            service=listed(down),
+            said="it does not answer",
+            log=f"it was started at {begun[0].since:%H:%M:%S} UTC",
+        )
     said = listed(down or [state.name for state in found]) or "there is no console"
     return _line("services", holds=not down, services=said)
+
+
+def _was_just_started(state: ServiceState, ports: Ports) -> bool:
+    """Migrations come before the first answer: until then nobody can say whether it will serve."""
+    running = state.phase is ServicePhase.RUNNING
+    return running and state.since is not None and ports.clock.now() - state.since < _STARTING
 
 
 def _versions(ports: Ports) -> Line:
@@ -245,7 +262,7 @@ _LOOKS: dict[str, Look] = {
     "checksum-failures": _checksum_failures,
     "certificate": _certificate,
     "notifications": _notifications,
-    "services": _services,
+    "services": look_at_services,
     "versions": _versions,
     "no-cut-plan": _no_cut_plan,
 }
