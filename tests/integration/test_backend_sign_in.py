@@ -62,6 +62,13 @@ def test_of_two_who_hold_the_first_run_token_one_gets_in(console: Console) -> No
     assert sorted(answers) == [200, 409]
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\x07", "'; DROP TABLE users; --", "<script>"])
+def test_a_name_that_nobody_can_have_is_a_wrong_sign_in_like_any_other(console: Console, name: str) -> None:
+    answer = console.ask("POST", "/auth/login", {"name": name, "password": PASSWORD})
+
+    assert refusal(answer) == (401, "wrong-sign-in")
+
+
 def test_no_secret_is_kept_in_the_database_as_it_is(console: Console) -> None:
     first_run = str(make_first_run_token(console.identity))
     kept = console.rows("SELECT t::text FROM first_run_token t")

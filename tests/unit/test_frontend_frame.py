@@ -117,6 +117,7 @@ def test_a_session_that_ended_leads_to_the_sign_in_and_leaves_no_cookie() -> Non
         ({"sec-fetch-site": "same-site"}, None),
         ({"origin": "http://elsewhere"}, None),
         ({"origin": "null"}, None),
+        ({"origin": "http://["}, None),
         ({"content-type": "text/plain"}, None),
     ],
 )
@@ -360,6 +361,7 @@ def test_the_browsers_own_word_decides_before_the_origin() -> None:
     assert is_same_origin({"sec-fetch-site": "same-origin", "origin": "null"})
     assert is_same_origin({"origin": "http://console", "host": "console"})
     assert not is_same_origin({"sec-fetch-site": "cross-site", "origin": "http://console", "host": "console"})
+    assert not is_same_origin({"origin": "null"})
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,9 @@ def sign_in(identity: Identity, visitor: Visitor, name: str, password: str) -> T
     identity.throttle.count(name=folded, address=visitor.address)
     epoch = identity.epoch.current()
     with identity.transaction() as session:
-        user = session.scalar(select(User).where(User.folded_name == folded))
+        # Nobody's name has a character that is not seen, and PostgreSQL refuses to be asked for one with a NUL.
+        known = select(User).where(User.folded_name == folded)
+        user = session.scalar(known) if folded.isprintable() else None
         fits = verify_password(password, user.password_hash if user else None)
         if user is None or not fits or user.disabled:
             record_event(session, identity, visitor, kind=EventKind.SIGN_IN_FAILED, who=name)

@@ -35,7 +35,15 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site in {"same-origin", "none"}
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return origin is None or _place(origin) == headers.get("host", "")
+
+
+def _place(origin: str) -> str | None:
+    """The host and port of an origin; None where it is no address at all."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def sign(secret: str, text: str) -> str:
