@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -17,6 +18,10 @@ from stratum.core.answers import ErrorAnswer
 from stratum.core.errors import StratumError
 
 _CONNECT_S, _ANSWER_S = 0.5, 30.0
+_LOOK_S = 10.0
+"""For what is only looked at: an agent that hangs is told of while somebody still waits before the page."""
+_SILENCE_S = 60.0
+"""Between two parts of a long answer; a stream of events is heard every 15 seconds."""
 PLAN_S = 300.0
 """A plan of a restore reads the whole backup first."""
 _PASSED_ON = frozenset({400, 404, 409, 422, 423, 429, 500, 503})
@@ -44,9 +49,10 @@ class AgentClient:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
-        seconds: float = _ANSWER_S,
+        seconds: float | None = None,
     ) -> httpx.Response:
         """The agent's whole answer, a refusal included. Raises `agent-unreachable` where it gives none."""
+        seconds = seconds or (_LOOK_S if method == "GET" else _ANSWER_S)
         answer = await self._send(request, method, path, query=query, body=body, seconds=seconds, stream=False)
         if answer.status_code != HTTPStatus.NO_CONTENT and not _is_json(answer):
             raise _unreachable("it answered with something that is not JSON")
@@ -54,7 +60,11 @@ class AgentClient:
 
     async def open(self, request: Request, path: str) -> httpx.Response:
         """Begin to read a long answer; the caller closes it. A refusal is read whole."""
-        answer = await self._send(request, "GET", path, seconds=None, stream=True)
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                answer = await self._send(request, "GET", path, seconds=_SILENCE_S, stream=True)
+        except TimeoutError:
+            raise _unreachable("it took too long") from None
         if answer.is_error:
             with suppress(httpx.HTTPError):
                 await answer.aread()
@@ -76,7 +86,7 @@ class AgentClient:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
-        seconds: float | None,
+        seconds: float,
         stream: bool,
     ) -> httpx.Response:
         prepared = self._http.build_request(

@@ -15,8 +15,12 @@ from stratum.adapters.records import parse
 from stratum.core.answers import ErrorAnswer, SpokenError
 from stratum.core.errors import StratumError
 
-_TIMES = httpx.Timeout(connect=2.0, read=30.0, write=10.0, pool=10.0)
-"""Seconds. Making a plan looks at the archive and may take a while; a backend that is away shows in the first two."""
+_TIMES = httpx.Timeout(connect=2.0, read=40.0, write=10.0, pool=10.0)
+"""Seconds. The backend waits 30 for its agent, and then says so itself; one that is away shows in the first two."""
+_LOOK_TIMES = httpx.Timeout(connect=2.0, read=15.0, write=10.0, pool=10.0)
+"""For what is only looked at the backend waits 10 seconds, as somebody sits before the page."""
+_PLAN_TIMES = httpx.Timeout(connect=2.0, read=310.0, write=10.0, pool=10.0)
+"""The plan of a restore reads the whole backup first: the backend waits 300 seconds for it."""
 _STREAM_TIMES = httpx.Timeout(connect=2.0, read=90.0, write=10.0, pool=10.0)
 """A stream of events has a heartbeat well within this."""
 
@@ -65,7 +69,9 @@ class Api:
     ) -> httpx.Response:
         """Ask, and read the whole answer. Raises `ApiRefusal` for anything but success."""
         try:
-            answer = await self._client.request(method, path, json=body, headers=asker.headers())
+            answer = await self._client.request(
+                method, path, json=body, headers=asker.headers(), timeout=_patience(method, path)
+            )
         except httpx.HTTPError as error:
             raise unreachable(error, asker.language) from None
         if not answer.is_success:
@@ -88,6 +94,12 @@ class Api:
     async def events(self, asker: Asker, path: str) -> AsyncIterator[str]:
         """Connect to a stream of server-sent events; what is given is each event's data."""
         return _data(await self.stream(asker, path))
+
+
+def _patience(method: str, path: str) -> httpx.Timeout:
+    if method == "GET":
+        return _LOOK_TIMES
+    return _PLAN_TIMES if path.endswith("/plan") else _TIMES
 
 
 async def _data(answer: httpx.Response) -> AsyncIterator[str]:

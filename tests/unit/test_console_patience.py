@@ -1,0 +1,92 @@
+"""How long the console waits for a process that hangs: never for good, and each one longer than the one behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import Request
+
+from stratum.backend import agent_client
+from stratum.backend.agent_client import PLAN_S, AgentClient
+from stratum.core.errors import StratumError
+from stratum.frontend.api_client import Api, Asker
+
+_REQUEST = Request({"type": "http", "headers": []})
+
+
+@pytest.fixture
+def hung_agent(tmp_path: Path) -> Iterator[AgentClient]:
+    """An agent that takes connections and says nothing, as a process that was stopped does."""
+    secret = tmp_path / "secret"
+    secret.write_text("of-the-tests")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield AgentClient(f"http://127.0.0.1:{listening.getsockname()[1]}", secret)
+
+
+def _refused(waiting: Awaitable[httpx.Response]) -> str:
+    async def within_five_seconds() -> str:
+        async with asyncio.timeout(5):
+            try:
+                answer = await waiting
+            except StratumError as error:
+                return error.code
+            return f"answered {answer.status_code}"
+
+    return asyncio.run(within_five_seconds())
+
+
+def test_looking_at_a_hung_agent_is_given_up_soon(hung_agent: AgentClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_client, "_LOOK_S", 0.2)
+
+    assert _refused(hung_agent.ask(_REQUEST, "GET", "/status")) == "agent-unreachable"
+
+
+def test_a_stream_that_a_hung_agent_never_begins_is_given_up(
+    hung_agent: AgentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_client, "_LOOK_S", 0.2)
+
+    assert _refused(hung_agent.open(_REQUEST, "/jobs/one/events")) == "agent-unreachable"
+
+
+def test_a_stream_that_falls_silent_ends() -> None:
+    seen: list[float | None] = []
+
+    class Noting(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            seen.append(request.extensions["timeout"]["read"])
+            return httpx.Response(200, request=request)
+
+    client = AgentClient("http://agent", Path(__file__), transport=Noting())
+    asyncio.run(client.open(_REQUEST, "/backups/one/export"))
+
+    assert [wait is not None and wait > 15 for wait in seen] == [True]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "behind"),
+    [
+        ("GET", "/status", agent_client._LOOK_S),
+        ("POST", "/backups", agent_client._ANSWER_S),
+        ("POST", "/restores/plan", PLAN_S),
+        ("POST", "/prunes/plan", PLAN_S),
+    ],
+)
+def test_the_pages_wait_longer_than_the_backend_does_so_that_it_can_say_what_is_wrong(
+    method: str, path: str, behind: float
+) -> None:
+    waits: list[float] = []
+
+    class Noting(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            waits.append(request.extensions["timeout"]["read"])
+            return httpx.Response(200, json={}, request=request)
+
+    asyncio.run(Api("http://api", Noting()).call(Asker(language="en"), method, path))
+
+    assert behind < waits[0] < behind + 15
