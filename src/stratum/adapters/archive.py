@@ -210,10 +210,17 @@ class DirectoryArchive:
             self._write_record(replace(self._record(), identity=None))
 
     def seen(self) -> Seen | None:
-        """How far the agent last saw the cluster come; None where it never noted it."""
+        """How far the agent last saw the cluster come; None where it never noted it, or its note is damaged.
+
+        The note is made anew every ten seconds. Were a damaged one an error, it would stand in the way of `restore`.
+        """
         file = self._path / "seen.json"
         try:
             return parse(Seen, file.read_bytes(), file="seen.json")
+        except StratumError as error:
+            if error.code != "archive-unreadable":
+                raise
+            return None
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from stratum.adapters import durable
 from stratum.adapters.archive import read_lines
 from stratum.adapters.records import parse, to_json
+from stratum.agent.rounds import log_error
 from stratum.core.errors import StratumError
 from stratum.core.job import Job
 
@@ -28,10 +29,24 @@ class JobRecords:
             durable.append_line(self._folder / f"{job.queued_at:%Y-%m}.jsonl", to_json(job))
 
     def read(self, *, newest: int) -> tuple[Job, ...]:
-        """The newest jobs, the oldest of them first. A line of a newer Stratum raises `archive-too-new`."""
+        """The newest jobs, the oldest of them first. A line of a newer Stratum raises `archive-too-new`.
+
+        A line that is no job is logged and passed over: what was is no reason for nothing to run any more.
+        """
         last: dict[str, Job] = {}
         with durable.archive_errors(self._folder):
             for line in read_lines(self._folder):
-                job = parse(Job, line, file="jobs")
-                last[job.id] = job
+                job = _job(line)
+                if job is not None:
+                    last[job.id] = job
         return tuple(sorted(last.values(), key=lambda job: (job.queued_at, job.id))[-newest:])
+
+
+def _job(line: str) -> Job | None:
+    try:
+        return parse(Job, line, file="jobs")
+    except StratumError as error:
+        if error.code != "archive-unreadable":
+            raise
+        log_error(error, where="jobs")
+        return None

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from stratum.adapters import durable
 from stratum.adapters.records import parse, to_json
+from stratum.agent.rounds import log_error
 from stratum.core.errors import StratumError
 
 T = TypeVar("T")
@@ -20,12 +21,22 @@ class WatchFiles:
         self._folder = archive / "watch"
 
     def read(self, name: str, otherwise: T) -> T:
-        """The record as it was last written, or `otherwise` when there is none. Raises `archive-unreadable`."""
+        """The record as it was last written, or `otherwise` when there is none, or it is damaged, which is logged.
+
+        What is lost with it is an alarm that is told twice, or a missed run that the archive's backups show too.
+        """
         file = self._folder / f"{name}.json"
         with durable.archive_errors(self._folder):
             if not file.exists():
                 return otherwise
-            return parse(type(otherwise), file.read_bytes(), file=f"watch/{name}.json")
+            text = file.read_bytes()
+        try:
+            return parse(type(otherwise), text, file=f"watch/{name}.json")
+        except StratumError as error:
+            if error.code != "archive-unreadable":
+                raise
+            log_error(error, where="watch")
+            return otherwise
 
     def write(self, name: str, record: object) -> None:
         """Raises `archive-missing` where the archive's disk is not there: nothing may be left in its place."""
