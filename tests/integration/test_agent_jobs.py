@@ -161,6 +161,18 @@ def test_an_agent_killed_while_a_restore_asks_takes_it_back_at_its_next_start(ag
     assert agent.follow(waiting["id"])[-1]["job"]["state"] == "done"
 
 
+def test_a_question_lets_go_of_the_stack_when_the_database_goes_down(agent: AgentUnderTest) -> None:
+    databases = agent.stack.databases()
+    asking = agent.run_until("restore", {"asking"})
+
+    agent.stack.kill()
+
+    ended = agent.follow(asking["id"])[-1]["job"]
+    assert (ended["state"], ended["error"]["code"]) == ("failed", "plan-stranded")
+    assert agent.stack.cli("up").returncode == 0
+    assert agent.stack.databases() == databases
+
+
 def test_an_agent_killed_in_the_middle_of_a_backup_settles_it_at_its_next_start(agent: AgentUnderTest) -> None:
     agent.stack.execute(
         "CREATE TABLE wide AS SELECT n, repeat(md5(n::text), 20) AS text FROM generate_series(1, 200000) AS n"
@@ -231,7 +243,14 @@ def _kill_the_job_process(agent: AgentUnderTest) -> None:
 def test_a_question_that_nobody_answers_in_time_is_declined(stack: StackUnderTest) -> None:
     clock, ports, ended = _LateClock(), stack.ports(), list[Job]()
     book = JobBook(JobRecords(stack.archive), clock)
-    runner = Runner(directory=stack.directory, book=book, journal=ports.journal, clock=clock, ended=ended.append)
+    runner = Runner(
+        directory=stack.directory,
+        book=book,
+        journal=ports.journal,
+        clock=clock,
+        ended=ended.append,
+        serves=lambda: True,
+    )
     databases = stack.databases()
     runner.start()
     try:

@@ -37,6 +37,8 @@ class _OnHand:
     job_id: str | None = None
     talk: Conversation | None = None
     cancelled: bool = False
+    served: bool = False
+    """Whether the database served while the job's question stood."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -50,13 +52,21 @@ class Runner:
     """Takes requests from any thread; one thread, which lives as long as the runner, starts all job processes."""
 
     def __init__(
-        self, *, directory: Path, book: JobBook, journal: Journal, clock: Clock, ended: Callable[[Job], None]
+        self,
+        *,
+        directory: Path,
+        book: JobBook,
+        journal: Journal,
+        clock: Clock,
+        ended: Callable[[Job], None],
+        serves: Callable[[], bool],
     ) -> None:
         self._directory = directory
         self._book = book
         self._journal = journal
         self._clock = clock
         self._ended = ended
+        self._serves = serves
         self._queue = _Queue()
         self._on_hand = _OnHand()
         self._cut: tuple[Job, ...] = ()
@@ -177,6 +187,8 @@ class Runner:
                     self._on_hand.talk = None
 
     def _note(self, job_id: str, report: Report) -> None:
+        if report.kind is ReportKind.ASKS:
+            self._on_hand.served = self._serves()
         if report.kind is ReportKind.ENDED:
             self._end(job_id, report)
         else:
@@ -191,9 +203,14 @@ class Runner:
         )
 
     def _decline_in_time(self, job_id: str) -> None:
+        """A question holds the stack's lock: without a database, nobody could sign in to answer, nor bring it up."""
         question = self._book.job(job_id).question
-        if question is not None and self._clock.now() >= question.answer_by:
+        if question is None:
+            return
+        serves = self._serves()
+        if self._clock.now() >= question.answer_by or (self._on_hand.served and not serves):
             self.answer(job_id, agreed=False)
+        self._on_hand.served |= serves
 
     def _settle(self, cut: tuple[Job, ...]) -> None:
         """Bring what was cut to an end, and the jobs with it. A stop leaves them for the next start."""

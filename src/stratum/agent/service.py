@@ -39,7 +39,7 @@ from stratum.engine.check import run_check
 from stratum.engine.list_backups import list_backups, observe_timeline, pin_backup, show_backup
 from stratum.engine.report_status import report_status
 from stratum.engine.run_request import run_request
-from stratum.ports import Archive, Ports
+from stratum.ports import Archive, Ports, RunState
 from stratum.wiring import open_silent, open_watched, read_only
 
 WHO = "agent"
@@ -61,6 +61,7 @@ class AgentDesk:
             journal=self._looking.journal,
             clock=self._looking.clock,
             ended=self._job_ended,
+            serves=self._serves,
         )
         self._watch = Watch(directory=self._directory, submit=self.submit)
         self._rounds = Rounds("status", self._look, every_seconds=_STATUS_SECONDS)
@@ -170,6 +171,11 @@ class AgentDesk:
             self._status = report_status(self._looking)
         except StratumError as error:
             self._status = error
+
+    def _serves(self) -> bool:
+        """Whether the database serves, as last seen; where nobody could look, nothing is concluded from it."""
+        known = self._status
+        return not isinstance(known, Status) or known.database == RunState.RUNNING.value
 
     def _job_ended(self, job: Job) -> None:
         self._rounds.hurry()
