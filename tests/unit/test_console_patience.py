@@ -14,7 +14,8 @@ from fastapi import Request
 from stratum.backend import agent_client
 from stratum.backend.agent_client import PLAN_S, AgentClient
 from stratum.core.errors import StratumError
-from stratum.frontend.api_client import Api, Asker
+from stratum.frontend import api_client
+from stratum.frontend.api_client import Api, ApiRefusal, Asker
 
 _REQUEST = Request({"type": "http", "headers": []})
 
@@ -52,6 +53,22 @@ def test_a_stream_that_a_hung_agent_never_begins_is_given_up(
     monkeypatch.setattr(agent_client, "_LOOK_S", 0.2)
 
     assert _refused(hung_agent.open(_REQUEST, "/jobs/one/events")) == "agent-unreachable"
+
+
+def test_a_stream_that_a_hung_backend_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_client, "_FIRST_S", 0.2)
+
+    async def refused() -> str:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            api = Api(f"http://127.0.0.1:{listening.getsockname()[1]}")
+            async with asyncio.timeout(5):
+                try:
+                    await api.stream(Asker(language="en"), "/jobs/one/events")
+                except ApiRefusal as refusal:
+                    return refusal.error.code
+        return "answered"
+
+    assert asyncio.run(refused()) == "console-unreachable"
 
 
 def test_a_stream_that_falls_silent_ends() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _PLAN_TIMES = httpx.Timeout(connect=2.0, read=310.0, write=10.0, pool=10.0)
 """The plan of a restore reads the whole backup first: the backend waits 300 seconds for it."""
 _STREAM_TIMES = httpx.Timeout(connect=2.0, read=90.0, write=10.0, pool=10.0)
 """A stream of events has a heartbeat well within this."""
+_FIRST_S = 15.0
+"""For a stream to begin: the backend waits 10 seconds for its agent."""
 
 
 class ApiRefusal(Exception):
@@ -82,12 +85,13 @@ class Api:
         """Begin to read an answer that may be larger than the memory; whoever gets it closes it."""
         request = self._client.build_request("GET", path, headers=asker.headers(), timeout=_STREAM_TIMES)
         try:
-            answer = await self._client.send(request, stream=True)
+            async with asyncio.timeout(_FIRST_S):
+                answer = await self._client.send(request, stream=True)
             if not answer.is_success:
                 await answer.aread()
                 await answer.aclose()
                 raise _refusal(answer, asker.language)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise unreachable(error, asker.language) from None
         return answer
 
