@@ -274,6 +274,13 @@ def test_a_restore_that_is_not_understood_is_refused_in_three_parts(both: WithAg
     assert both.desk.asked == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/proofs?limti=5", "/status?x=1", "/audit?before=2026-03-02T10:00Z&Before=1", "/health?x=1"]
+)
+def test_a_parameter_that_nobody_knows_is_refused_and_not_passed_over(both: WithAgent, path: str) -> None:
+    assert refusal(both.ask("GET", path)) == (422, "malformed-request")
+
+
 def test_an_agent_that_is_away_is_said_in_three_parts(both: WithAgent, tmp_path: Path) -> None:
     (tmp_path / "agent.secret").unlink()
 

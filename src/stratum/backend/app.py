@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.routing import APIRoute
 
 from stratum import __version__
@@ -17,7 +17,7 @@ from stratum.backend.audit_routes import audit_router
 from stratum.backend.auth_routes import auth_router
 from stratum.backend.callers import Forgetting
 from stratum.backend.data_routes import data_router
-from stratum.backend.errors import BodyLimit, documented, speak_in_one_shape
+from stratum.backend.errors import BodyLimit, documented, refuse_unknown_parameters, speak_in_one_shape
 from stratum.backend.health import health_router
 from stratum.backend.identity import open_identity
 from stratum.backend.jobs_routes import jobs_router
@@ -67,7 +67,7 @@ def create_app(
     app.add_middleware(Counting, metrics=metrics)
     app.add_middleware(Forgetting, state=app.state)
     for router in (*_open_routers(), data_router(), work_router(), jobs_router(), audit_router()):
-        app.include_router(router, prefix=PREFIX)
+        app.include_router(router, prefix=PREFIX, dependencies=[Depends(refuse_unknown_parameters)])
     app.include_router(metrics_router(metrics))
     return app
 

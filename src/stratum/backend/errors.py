@@ -82,6 +82,17 @@ def answer_error(request: Request, error: StratumError, headers: dict[str, str] 
     return Response(body, status, told, media_type="application/json")
 
 
+def refuse_unknown_parameters(request: Request) -> None:
+    """A misspelt parameter is a misunderstanding like a misspelt field: `?limti=5` must not pass for no limit.
+
+    A dependency of every route. Raises `malformed-request`.
+    """
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            raise StratumError("malformed-request", where=f"query.{name[:60]!a}", problem="nothing is called so")
+
+
 def speak_in_one_shape(app: FastAPI) -> None:
     """Make every error of `app`, whoever raised it, an ErrorAnswer."""
     app.add_exception_handler(StratumError, _refusal)
