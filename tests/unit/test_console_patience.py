@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from fastapi import Request
+from fastapi.security import HTTPAuthorizationCredentials
 
-from stratum.backend import agent_client
+from stratum.backend import agent_client, callers
 from stratum.backend.agent_client import PLAN_S, AgentClient
 from stratum.core.errors import StratumError
 from stratum.frontend import api_client
@@ -53,6 +56,26 @@ def test_a_stream_that_a_hung_agent_never_begins_is_given_up(
     monkeypatch.setattr(agent_client, "_LOOK_S", 0.2)
 
     assert _refused(hung_agent.open(_REQUEST, "/jobs/one/events")) == "agent-unreachable"
+
+
+def test_a_database_that_hangs_is_said_to_be_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callers, "_PATIENCE_S", 0.2)
+    answered = threading.Event()
+    identity = SimpleNamespace(recall_caller=lambda _: None, observe_caller=lambda _: answered.wait(5))
+    app = SimpleNamespace(state=SimpleNamespace(identity=identity))
+    request = Request({"type": "http", "headers": [], "app": app})
+    bearer = HTTPAuthorizationCredentials(scheme="Bearer", credentials="any")
+
+    async def refused() -> str:
+        try:
+            await callers.observe_caller(request, bearer)
+        except StratumError as error:
+            return error.code
+        finally:
+            answered.set()
+        return "answered"
+
+    assert asyncio.run(refused()) == "console-database-down"
 
 
 def test_a_stream_that_a_hung_backend_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, cast
 
@@ -15,6 +16,8 @@ from stratum.backend.identity import Identity
 from stratum.backend.roles import Caller, Role
 from stratum.core.errors import StratumError
 
+_PATIENCE_S = 6.0
+"""Longer than asking an agent that hangs for the token epoch, and then connecting to the database, may take."""
 _BEARER = HTTPBearer(auto_error=False, description="The access token of a sign-in.")
 
 
@@ -36,7 +39,18 @@ async def observe_caller(
     identity = identity_of(request)
     if (known := identity.recall_caller(credentials.credentials)) is not None:
         return known
-    return await run_in_threadpool(identity.observe_caller, credentials.credentials)
+    return await _within_patience(identity, credentials.credentials)
+
+
+async def _within_patience(identity: Identity, token: str) -> Caller:
+    """A database that hangs answers no timeout of its own: its thread is left to it, and the reader told."""
+    looking = asyncio.ensure_future(run_in_threadpool(identity.observe_caller, token))
+    done, _ = await asyncio.wait({looking}, timeout=_PATIENCE_S)
+    if not done:
+        # What comes of it in the end concerns nobody any more.
+        looking.add_done_callback(lambda late: late.cancelled() or late.exception())
+        raise StratumError("console-database-down")
+    return looking.result()
 
 
 def require(needed: Role) -> Callable[[Caller], Caller]:
