@@ -86,3 +86,13 @@ def test_a_refusal_of_the_system_becomes_an_error_of_the_archive(number: int, co
         raise OSError(number, os.strerror(number), "archive/x")
 
     assert refused.value.code == code
+
+
+def test_a_new_file_of_lines_is_for_its_owner_and_group_only(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        durable.append_line(tmp_path / "lines.jsonl", "{}")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "lines.jsonl").stat().st_mode & 0o777 == 0o640

@@ -25,8 +25,11 @@ def write_file(path: Path, content: str, *, mode: int = 0o640) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line and fsync it. A line torn by an earlier crash is closed first, so it cannot swallow ours."""
-    with path.open("ab+") as stream:
+    """Append one line and fsync it. A line torn by an earlier crash is closed first, so it cannot swallow ours.
+
+    A new file is, like all that lies in the archive, for its owner and group only.
+    """
+    with open(path, "ab+", opener=lambda name, flags: os.open(name, flags, 0o640)) as stream:
         size = stream.seek(0, os.SEEK_END)
         if size:
             stream.seek(-1, os.SEEK_END)
