@@ -52,6 +52,7 @@ ci: lint types test ## what has to be green before a change lands
 
 bench: install ## measure backup, drill and restore beside pg_dump and pg_restore
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.console
 
 torture: install ## the tests that take long: every plan cut after each of its steps, many times
 	$(BIN)/python -m pytest -n $(WORKERS) -m torture $(PYTEST_ARGS)

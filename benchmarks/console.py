@@ -69,6 +69,9 @@ async def read_pages(console: SignedIn, visits: Visits, *, seed: int, until: flo
     reader, writer = await asyncio.open_connection("127.0.0.1", console.port, limit=1 << 22)
     while time.monotonic() < until:
         page = chance.choice(PAGES)
+        if reader.at_eof():  # closed while nobody asked anything; a browser opens another one, too
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", console.port, limit=1 << 22)
         started = time.monotonic()
         try:
             status, size = await _get(reader, writer, page.format(backup=console.backup_id), console)
