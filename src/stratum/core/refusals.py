@@ -146,7 +146,7 @@ REFUSED = (
     ErrorKind(
         code="declined",
         exit=ExitCode.REFUSED,
-        message="you said no to {verb}",
+        message="nobody said yes to {verb}",
         data="as before; whatever was prepared beside was taken away again",
         next="run it again when you are ready; --dry-run shows the plan without asking",
     ),
@@ -293,6 +293,6 @@ LOCKED = (
         exit=ExitCode.LOCKED,
         message="another plan is running: {why}, by {who}, since {since}",
         data="untouched by this command",
-        next="wait for it to end; `stratum status` shows it",
+        next="wait for it to end, or answer its question in the console; `stratum status` shows it",
     ),
 )
