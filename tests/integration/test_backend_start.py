@@ -79,7 +79,7 @@ def test_a_start_migrates_prints_the_first_run_token_serves_and_ends_on_sigterm(
     log = _log(tmp_path)
     assert log.count("FIRST RUN: there is no administrator and no default password") == 1
     assert "loaded the demo data" in log
-    assert '"GET /api/v1/ HTTP/1.1" 200' in log
+    assert '"GET /api/v1/ HTTP/1.1" 422' in log
     assert "hidden" not in log
 
 
