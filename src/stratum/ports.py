@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +12,47 @@ from typing import Protocol
 
 from stratum.core.answers import Delivery
 from stratum.core.backup import (
-    DatabaseFacts,
-    DatabaseProperties,
-    DigestMode,
+    BrokenBackup,
     FileFacts,
     Manifest,
-    RoleFacts,
 )
+from stratum.core.copies import CopyState, Scrubbed
 from stratum.core.identity import Identity, Seen
 from stratum.core.plan import Facts, JournalEntry, Plan, PlanEnd
-from stratum.core.proof import Check, Proof
+from stratum.core.proof import Proof
 from stratum.core.services import ServiceState
-from stratum.core.stack import Stack
+from stratum.core.stack import Stack, StackFilesState
+from stratum.file_sets import FileSets
+from stratum.project import Project
+from stratum.recovery import Recovery
+from stratum.rehearsal import Rehearsals
+from stratum.replication import Replication
+from stratum.rotation import Rotation
+from stratum.server import (
+    Database,
+    OnBytes,
+    PgTools,
+    RestoreSelection,
+    Server,
+    ServerHealth,
+    Snapshot,
+    SwapNames,
+    TablePlacement,
+)
+from stratum.upgrade import HostUpgrade, LocalUpgrade
+from stratum.wal_store import WalStore
+
+__all__ = [
+    "Database",
+    "OnBytes",
+    "PgTools",
+    "RestoreSelection",
+    "Server",
+    "ServerHealth",
+    "Snapshot",
+    "SwapNames",
+    "TablePlacement",
+]  # said of one server, in a module of its own
 
 
 class Role(StrEnum):
@@ -35,6 +64,8 @@ class Role(StrEnum):
     """The application database's owner: the application's own commands."""
     BACKUP = "backup"
     """Reads everything, changes nothing."""
+    REPLICATION = "replication"
+    """Copies the data directory and reads WAL; reads no table."""
 
 
 class RunState(StrEnum):
@@ -68,120 +99,6 @@ class FailureDomain:
     declared: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BrokenBackup:
-    """A directory in the archive that is not a backup, and why it is not listed as one."""
-
-    id: str
-    why: str
-
-
-class Snapshot(Protocol):
-    """One exported snapshot of one database, held open for as long as tools read through it."""
-
-    @property
-    def name(self) -> str: ...
-
-    def observe_facts(self, mode: DigestMode, progress: Callable[[int, int], None] | None = None) -> DatabaseFacts: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SwapNames:
-    """The three names of a swap: what is live, what takes its place, what the old one is kept as."""
-
-    live: str
-    beside: str
-    kept: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TablePlacement:
-    """Putting a restored table in place: what moves where, and the statements that complete it."""
-
-    table: tuple[str, str]
-    from_schema: str
-    kept_schema: str
-    completing: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerHealth:
-    """What the checklist asks a server."""
-
-    data_checksums: bool
-    clock_at: datetime
-    checksum_failures: int = 0
-    """Pages that were read and did not match their checksum, in all databases, since statistics were reset."""
-
-
-class Database(Protocol):
-    """One PostgreSQL server, connected to in one role."""
-
-    def observe_health(self) -> ServerHealth: ...
-    def server_version_num(self) -> int: ...
-    def observe_identity(self, databases: Sequence[str]) -> Identity: ...
-    def bootstrap_role(self) -> str: ...
-    def roles(self) -> tuple[RoleFacts, ...]: ...
-    def database_oids(self) -> dict[str, int]: ...
-    def snapshot(self, database: str) -> AbstractContextManager[Snapshot]: ...
-    def observe_facts(self, database: str, mode: DigestMode) -> DatabaseFacts: ...
-    def create_database(self, name: str, properties: DatabaseProperties) -> int: ...
-    def apply_properties(self, name: str, properties: DatabaseProperties) -> None: ...
-    def drop_database(self, name: str) -> None: ...
-    def swap_databases(self, names: SwapNames) -> None: ...
-    def allow_connections(self, database: str, *, allowed: bool) -> None: ...
-    def swap_obstacles(self, database: str) -> tuple[str, ...]: ...
-    def does_not_follow(self, database: str) -> tuple[str, ...]: ...
-    def run_smoke(self, database: str, statements: Sequence[str]) -> tuple[Check, ...]: ...
-    def check_collations(self, database: str) -> Check: ...
-    def schemas(self, database: str) -> tuple[str, ...]: ...
-    def table_exists(self, database: str, table: tuple[str, str]) -> bool: ...
-    def table_dependents(self, database: str, table: tuple[str, str]) -> tuple[str, ...]: ...
-    def outbound_definitions(self, database: str, table: tuple[str, str]) -> tuple[str, ...]: ...
-    def table_family(self, database: str, table: tuple[str, str]) -> tuple[tuple[str, str], ...]: ...
-    def move_tables(self, database: str, tables: Sequence[tuple[str, str]], *, into_schema: str) -> None: ...
-    def put_table_in_place(self, database: str, placement: TablePlacement) -> None: ...
-    def drop_schema(self, database: str, schema: str) -> None: ...
-
-
-class PgTools(Protocol):
-    """The server's own client tools, bound to one server in one role. They do all work on data."""
-
-    def version(self) -> str: ...
-    def dump(self, database: str, *, snapshot: str, into: Path, on_bytes: OnBytes | None = None) -> None: ...
-    def dump_roles(self, into: Path) -> None: ...
-    def apply_roles(self, script: Path, *, existing: Sequence[str], with_settings: bool) -> None: ...
-    def restore(self, database: str, source: Path, *, only: RestoreSelection | None = None) -> None: ...
-    def restore_schema(self, database: str, source: Path) -> None: ...
-    def read_everything(self, source: Path) -> tuple[int, ...]: ...
-    def archive_version(self, source: Path) -> str: ...
-    def contents(self, source: Path) -> tuple[str, ...]: ...
-    def schema_of_dump(self, source: Path) -> str: ...
-    def schema_of_database(self, database: str) -> str: ...
-    def copy_schema(self, *, source_database: str, target_database: str, schema: str) -> None: ...
-    def amcheck(self, database: str) -> Check: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestoreSelection:
-    """A part of a dump: all definitions but no data, or the data of these tables (`schema`, `name`) only."""
-
-    tables: tuple[tuple[str, str], ...]
-    data_only: bool
-
-
-OnBytes = Callable[[int], None]
-"""Called with the number of bytes written so far."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Server:
-    """A server and its own tools, bound to the same role."""
-
-    database: Database
-    tools: PgTools
-
-
 class Runtime(Protocol):
     """What runs the services of the stack."""
 
@@ -203,9 +120,13 @@ class Runtime(Protocol):
         """Make the console's role and database where they are missing; says whether the database was made."""
 
     def application_environment(self) -> dict[str, str]: ...
-    def run_command(self, argv: Sequence[str]) -> None: ...
+    def run_command(self, argv: Sequence[str], *, told: Mapping[str, str] | None = None) -> None:
+        """Run one of the application's commands, with `told` in its environment besides. Raises `tool-failed`."""
+
     def server_log(self, lines: int) -> list[str]: ...
     def tools_version(self) -> str: ...
+    def image(self) -> tuple[str | None, str | None]:
+        """The database's image, and the version of its C library; both None where there is none."""
 
 
 class Services(Protocol):
@@ -223,8 +144,9 @@ class Services(Protocol):
         Returns when all serve. Raises `service-not-serving` and `services-not-started`.
         """
 
+    def stop_writers(self) -> None: ...
     def stop(self) -> None:
-        """End them all, and wait until they are gone. Ending none is no error."""
+        """End them all, `stop_writers` all but the agent, which receives WAL; waits for it. Ending none is no error."""
 
     def renew(self, name: str) -> None:
         """Let one that runs begin anew, as after its database was replaced. No error when it does not run."""
@@ -242,13 +164,17 @@ class Archive(Protocol):
     def broken(self) -> tuple[BrokenBackup, ...]: ...
     def foreign(self) -> tuple[str, ...]: ...
     def backup_path(self, backup_id: str) -> Path: ...
+    def opened(self, backup_id: str, *only: str) -> AbstractContextManager[Path]: ...
     def begin_backup(self, backup_id: str) -> Path: ...
     def partial_path(self, backup_id: str) -> Path: ...
     def measure(self, directory: Path) -> tuple[FileFacts, ...]: ...
+    def take_in(self, source: Path, target: Path) -> None: ...
     def publish(self, manifest: Manifest) -> None: ...
     def discard_partial(self, backup_id: str) -> None: ...
     def remove_backup(self, backup_id: str) -> None: ...
     def export_backup(self, backup_id: str, into: Path) -> None: ...
+    def copies(self) -> tuple[CopyState, ...]: ...
+    def scrubbed(self) -> Scrubbed | None: ...
     def pinned(self) -> frozenset[str]: ...
     def pin(self, backup_id: str, *, pinned: bool) -> None: ...
     def proofs(self) -> tuple[Proof, ...]: ...
@@ -256,9 +182,7 @@ class Archive(Protocol):
     def recorded_identity(self) -> Identity | None: ...
     def record_identity(self, identity: Identity) -> None: ...
     def forget_identity(self) -> None: ...
-
     def seen(self) -> Seen | None: ...
-
     def record_seen(self, seen: Seen) -> None: ...
     def token_epoch(self) -> int:
         """Sign-ins to the console of an earlier epoch have ended."""
@@ -287,6 +211,10 @@ class Journal(Protocol):
 class Lock(Protocol):
     """One plan at a time per stack, whoever runs it and from wherever."""
 
+    @property
+    def token(self) -> str:
+        """What a verb inside a container is told, to work under this lock."""
+
     def hold(self, *, why: str) -> AbstractContextManager[None]: ...
     def held_since(self) -> datetime | None: ...
 
@@ -311,26 +239,13 @@ class Consent(Protocol):
     def __call__(self, plan: Plan, question: str, lines: Sequence[str]) -> bool: ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StackFilesState:
-    """How safely the stack's own files are kept."""
-
-    env_mode: int | None
-    """Permission bits of .env, None when there is none."""
-    env_ignored_by_git: bool | None
-    """None when the stack is in no git checkout."""
-    weak_secrets: tuple[str, ...]
-    """Names of secrets in .env that are empty, short or a well-known default."""
-    certificate_ends_at: datetime | None = None
-    """When the certificate NGINX_CERT_PATH names ends; None where none is named."""
-    certificate_problem: str = ""
-    """Why the certificate that is named could not be read."""
-
-
 class StackFiles(Protocol):
-    """stratum.toml, .env and .gitignore, as far as the checklist looks at them."""
+    """The stack's own files, as far as the checklist and a release look at them."""
 
     def observe(self) -> StackFilesState: ...
+    def fingerprint(self) -> str:
+        """Another one once the stack's settings changed; nothing secret goes into it."""
+
     def protect_env(self) -> None: ...
     def ignore_env(self) -> None: ...
 
@@ -383,13 +298,28 @@ class Ports:
     stack: Stack
     runtime: Runtime
     archive: Archive
+    wal: WalStore
+    replication: Replication
+    recovery: Recovery
+    rehearsals: Rehearsals
     journal: Journal
     lock: Lock
     clock: Clock
     progress: Progress
     consent: Consent
     files: StackFiles
+    file_sets: FileSets
     services: Services
+    project: Project | None
+    """The Compose project, on its host; None on the embedded runtime and inside a container."""
+    rotation: Rotation | None = None
+    """Changes the stack's secrets; None in its own containers and services, which are started anew by that."""
+    upgrade: LocalUpgrade | None = None
+    """Changes the major of the embedded server; None with every other runtime."""
+    host_upgrade: HostUpgrade | None = None
+    """Changes the major of a Compose stack's server; None but on its host."""
+    inside: bool
+    """Whether this process runs in one of the stack's own containers, where the stack's files are not seen."""
     run: Callable[[Prepared, Ports], Outcome]
     """Carries a plan out; a dry run is another function here, which shows the plan and touches nothing."""
     who: str

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from stratum.core.alarm import SpokenAlarm
 from stratum.core.protection import Protection
+from stratum.core.receiving import ReceiverState
 from stratum.core.services import ServiceState
 
 FORMAT = 1
@@ -31,6 +32,8 @@ class Status:
     cut_plans: tuple[str, ...]
     services: tuple[ServiceState, ...] = ()
     """The console's programs; none where there is no console."""
+    receiver: ReceiverState | None = None
+    """How the receiver of WAL stood when the agent wrote it down last; None where it never received."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from stratum.core.adopted_tools import FoundCommands
 from stratum.core.backup import BackupKind, Manifest
 from stratum.core.checklist import LineState
 from stratum.core.plan import Facts, JournalEntry, Plan, PlanEnd
@@ -35,6 +36,57 @@ class ErrorAnswer:
 
     format: int = FORMAT
     error: SpokenError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoCopyAnswer:
+    """What `stratum undo-copy` prints: the databases it worked on, and where their migrations stand."""
+
+    format: int = FORMAT
+    databases: tuple[str, ...]
+    heads: dict[str, str]
+    """By database; empty text where no known migration tool keeps a record."""
+    cost: tuple[str, ...] = ()
+    """What putting the copies in place would take out of the live databases, in lines for a person."""
+    added: tuple[str, ...] = ()
+    """What the live databases have, and a program that knows the copies does not: tables, columns, other types."""
+    gone: tuple[str, ...] = ()
+    """What such a program cannot work without: tables and columns that are gone, columns that have to be filled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpokenRisk:
+    """One risk that `stratum adopt` found, in the reader's language."""
+
+    name: str
+    statement: str
+    """What is at risk today."""
+    fix: str
+    """What to do about it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdoptAnswer:
+    """What `stratum adopt --json` prints."""
+
+    format: int = FORMAT
+    stack: str
+    database: str
+    """Where the database is: a service of a Compose project, or the address of a server."""
+    written: tuple[str, ...]
+    """Files that were written or completed; nothing else was changed."""
+    not_written: str
+    """Why no services were added to the Compose project; empty where they were, and for a server of your own."""
+    risks: tuple[SpokenRisk, ...]
+    """The worst first."""
+    commands: FoundCommands
+    """How the application migrates and says that it is well, as its files tell; written to stratum.toml."""
+    next: tuple[str, ...]
+    """What to do now, step by step."""
+    backup: str = ""
+    """With --prove: the first backup."""
+    verdict: str = ""
+    """With --prove: what its drill found."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +132,10 @@ class BackupSummary:
     id: str
     kind: BackupKind
     taken_at: datetime
-    """The recovery point: what a restore of it brings back."""
+    """The recovery point of a dump; from here on a base backup and WAL reach every moment."""
     databases: tuple[str, ...]
     rows: int
+    """0 for a base backup: files are copied, and no row is counted."""
     bytes: int
     """Stored size."""
     postgresql_major: int

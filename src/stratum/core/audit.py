@@ -66,4 +66,10 @@ def audited(entry: JournalEntry) -> AuditEntry | None:
         end=entry.end,
         headline=entry.plan.headline if entry.plan else None,
         error=(entry.error or {}).get("message"),
+        details=_noted(entry) if entry.kind is JournalKind.NOTED else {},
     )
+
+
+def _noted(entry: JournalEntry) -> dict[str, str]:
+    """What was noted, as far as it is words; a note has no plan whose headline would say it."""
+    return {name: value for name, value in entry.facts.items() if isinstance(value, str)}

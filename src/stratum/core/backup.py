@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from stratum.core.file_sets import FileSetFacts
 from stratum.core.identity import Identity
 
 FORMAT = 1
@@ -26,6 +27,8 @@ class BackupKind(StrEnum):
 
     DUMP = "dump"
     """Logical: `pg_dump` and globals; portable across versions."""
+    BASE = "base"
+    """Physical: `pg_basebackup`; with WAL it reaches any second, on the same major and processor."""
 
 
 class DigestMode(StrEnum):
@@ -235,7 +238,12 @@ class Manifest:
     databases: tuple[DumpedDatabase, ...]
     roles: tuple[RoleFacts, ...]
     files: tuple[FileFacts, ...]
+    """As stored; `.age` at the end of a name says it is sealed."""
+    recipients: tuple[str, ...] = ()
+    """The age recipients it is sealed for; none when it is not."""
     release: str | None = None
+    file_sets: tuple[FileSetFacts, ...] = ()
+    """The directories that were taken along; `files` lists the tars themselves."""
 
     @property
     def bytes(self) -> int:
@@ -244,6 +252,14 @@ class Manifest:
     @property
     def rows(self) -> int:
         return sum(database.facts.rows for database in self.databases)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenBackup:
+    """A directory in the archive that is not a backup, and why it is not listed as one."""
+
+    id: str
+    why: str
 
 
 def _quoted_if_odd(name: str) -> str:

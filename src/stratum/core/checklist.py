@@ -8,6 +8,15 @@ from enum import StrEnum
 FORMAT = 1
 
 
+class Place(StrEnum):
+    """From where the lines of a Compose stack are looked at; elsewhere all of them are, but those of Docker."""
+
+    HOST = "host"
+    """The stack's files, its containers and its volume."""
+    INSIDE = "inside"
+    """The database, its tools, the archive: what the service `backup` sees."""
+
+
 class LineState(StrEnum):
     """What looking at one line of the checklist found."""
 
@@ -29,6 +38,10 @@ class LineKind:
     fix: str
     mendable: bool = False
     """Whether `stratum check --fix` can mend it without touching data."""
+    place: Place = Place.INSIDE
+    """Who looks at it in a Compose stack."""
+    docker_only: bool = False
+    """Whether there is nothing to look at without Docker."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +87,39 @@ _KINDS = (
         holds="the data directory is there and the database is running",
         red="the database is not serving: {detail}",
         fix="run `stratum up`; if the data is lost, `stratum restore`",
+    ),
+    LineKind(
+        name="volume-held",
+        holds="the volume {volume} is there, and a container outside the project holds it",
+        red="the data volume {volume} is {problem}",
+        fix="run `stratum check --fix` or `stratum up`, which hold it again; `stratum restore` brings a lost one back",
+        mendable=True,
+        place=Place.HOST,
+        docker_only=True,
+    ),
+    LineKind(
+        name="own-server",
+        holds="your own server lets Stratum back up and restore (replication: {replication}); its disk, its start and "
+        "its stop are yours to look after",
+        red="on your own server Stratum's roles lack rights: {missing}",
+        fix="have whoever administers it run the script that `stratum adopt --print-roles` prints",
+    ),
+    LineKind(
+        name="other-volumes",
+        holds="no other volume of the stack holds anything that no backup has",
+        red="in no backup: {volumes}",
+        fix="take them along as file sets ([[files]] in stratum.toml, and a mount in the service backup), or back them "
+        "up by other means, and accept the risk by name in [check] accept",
+        place=Place.HOST,
+        docker_only=True,
+    ),
+    LineKind(
+        name="docker",
+        holds="Docker Engine {engine} and Compose {compose} answer",
+        red="Docker does not answer as this stack needs it: {problem}",
+        fix="start or update Docker Engine and its Compose plugin",
+        place=Place.HOST,
+        docker_only=True,
     ),
     LineKind(
         name="identity",
@@ -127,7 +173,21 @@ _KINDS = (
         name="off-the-disk",
         holds="the archive survives the loss of the data's disk ({domain})",
         red="the archive may be lost together with the data's disk ({domain})",
-        fix='put [archive] path on another disk; declare what the kernel cannot see with failure_domain = "other-disk"',
+        fix="put the archive ([archive] path; BACKUP_DIR of .env with Compose) on another disk; declare what the "
+        'kernel cannot see with failure_domain = "other-disk"',
+    ),
+    LineKind(
+        name="copies",
+        holds="copies elsewhere are up to date: {state}",
+        red="a copy is not what it should be: {problem}",
+        fix="run `stratum copies --now`, which says what stands in the way; [[archive.copies]] of stratum.toml names "
+        "them",
+    ),
+    LineKind(
+        name="archive-reread",
+        holds="what was read again of the archive is as it was written: {state}",
+        red="reading the archive again found damage: {problem}",
+        fix="see to that disk; without a whole copy take a new backup: `stratum backup`, `stratum backup --kind base`",
     ),
     LineKind(
         name="env-private",
@@ -135,6 +195,7 @@ _KINDS = (
         red=".env can be read by others (mode {mode})",
         fix="run `stratum check --fix`, or chmod 600 .env",
         mendable=True,
+        place=Place.HOST,
     ),
     LineKind(
         name="env-ignored",
@@ -142,12 +203,14 @@ _KINDS = (
         red=".env is not ignored by git: the next commit may publish its passwords",
         fix="run `stratum check --fix`, or add .env to .gitignore",
         mendable=True,
+        place=Place.HOST,
     ),
     LineKind(
         name="secrets",
         holds="no secret in .env is empty, short or a well-known default",
         red="weak secrets in .env: {names}",
         fix="replace them by long random ones, and set the same in the server with ALTER ROLE",
+        place=Place.HOST,
     ),
     LineKind(
         name="clock",
@@ -159,7 +222,7 @@ _KINDS = (
         name="checksums",
         holds="data checksums are on: silent disk errors are found",
         red="data checksums are off: silent disk errors would enter every backup",
-        fix="stop the database and run `pg_checksums --enable`, or restore into a new cluster",
+        fix="turn them on while the database is stopped: docs/how-to/turn-checksums-on.md",
     ),
     LineKind(
         name="checksum-failures",
@@ -168,10 +231,37 @@ _KINDS = (
         fix="run `stratum backup` and `stratum drill` now, then move to another disk; `stratum logs` names the pages",
     ),
     LineKind(
+        name="wal-received",
+        holds="WAL is received: {state}",
+        red="WAL is not received: {problem}",
+        fix="run `stratum up` (`stratum agent` where there is no console), and see `stratum logs agent`; the server "
+        "keeps WAL for the receiver only up to a limit",
+    ),
+    LineKind(
+        name="wal-continuous",
+        holds="no second is missing that should be reachable",
+        red="not every second can be reached since {since}: {because}",
+        fix="a base backup is taken by itself; where it fails, `stratum backup --kind base` says why",
+    ),
+    LineKind(
+        name="slot-lag",
+        holds="the archive is {behind} of WAL behind the server, which keeps {keep}",
+        red="the archive is {behind} of WAL behind the server, which gives up at {keep}",
+        fix="see that the archive's disk is not full or slow; raise [protect] slot_keep_mb where the server has room",
+    ),
+    LineKind(
+        name="zero-loss-degraded",
+        holds="commits wait for the archive as they should: {state}",
+        red="zero-loss is asked for, and is not what there is: {problem}",
+        fix="run `stratum protect` to see who waits for what; `stratum protect --degrade` lets commits go on at once, "
+        "as safe as with streaming",
+    ),
+    LineKind(
         name="certificate",
         holds="no certificate in use ends within {days} days ({ends})",
-        red="the certificate NGINX_CERT_PATH names is not good for {days} more days: {ends}",
-        fix="renew it, and put the new one where NGINX_CERT_PATH of .env says",
+        red="the certificate NGINX_CERT_PATH names cannot serve for {days} more days: {ends}",
+        fix="renew it, and put it and its key where NGINX_CERT_PATH and NGINX_KEY_PATH of .env say",
+        place=Place.HOST,
     ),
     LineKind(
         name="notifications",
@@ -181,9 +271,11 @@ _KINDS = (
     ),
     LineKind(
         name="services",
-        holds="the console's services answer: {services}",
-        red="these services of the console do not answer: {services}",
-        fix="run `stratum up`; `stratum logs` with the service's name shows what it said last",
+        holds="the stack's services answer: {services}",
+        red="these services do not answer: {services}",
+        fix="run `stratum up`; `stratum logs` with the service's name shows what it said last. If it began with an "
+        "update, `stratum rollback` leads back",
+        place=Place.HOST,
     ),
     LineKind(
         name="versions",

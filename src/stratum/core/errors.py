@@ -7,16 +7,33 @@ from __future__ import annotations
 
 from stratum.core.agent_errors import AGENT
 from stratum.core.console_errors import CONSOLE
+from stratum.core.container_errors import CONTAINERS
 from stratum.core.error_kinds import EXIT_MEANING, ErrorKind, ExitCode
 from stratum.core.failures import FAILED
+from stratum.core.file_errors import FILES
 from stratum.core.page_refusals import PAGES
+from stratum.core.recovery_errors import RECOVERY
 from stratum.core.refusals import LOCKED, REFUSED, USAGE
+from stratum.core.release_errors import RELEASES
+from stratum.core.sealing_errors import SEALING
 
-__all__ = ["EXIT_MEANING", "KINDS", "ErrorKind", "ExitCode", "StratumError"]
+__all__ = ["EVERY_KIND", "EXIT_MEANING", "KINDS", "ErrorKind", "ExitCode", "StratumError"]
 
-KINDS: dict[str, ErrorKind] = {
-    kind.code: kind for kind in (*USAGE, *REFUSED, *LOCKED, *FAILED, *AGENT, *CONSOLE, *PAGES)
-}
+EVERY_KIND: tuple[ErrorKind, ...] = (
+    *USAGE,
+    *REFUSED,
+    *LOCKED,
+    *FAILED,
+    *AGENT,
+    *CONSOLE,
+    *PAGES,
+    *CONTAINERS,
+    *RECOVERY,
+    *SEALING,
+    *RELEASES,
+    *FILES,
+)
+KINDS: dict[str, ErrorKind] = {kind.code: kind for kind in EVERY_KIND}
 
 
 class StratumError(Exception):

@@ -123,8 +123,9 @@ FAILED = (
         code="archive-full",
         exit=ExitCode.FAILED,
         message="the archive's disk at {path} is full",
-        data="the running database was not touched; the unfinished backup was removed, older backups are whole",
-        next="free space there or run `stratum prune`, then take the backup again",
+        data="the running database was not touched; what was not whole was removed, what stands there is whole",
+        next="free space there, then try again; `stratum prune` frees some while a few KiB are left for its journal; "
+        "what the agent does by itself goes on by itself",
     ),
     ErrorKind(
         code="archive-too-new",

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from stratum.core.answers import SpokenError
+from stratum.core.backup import BackupKind
 from stratum.core.plan import Facts, Plan
 from stratum.core.proof import Verdict
 
@@ -65,13 +66,15 @@ class JobRequest:
     backup_id: str | None = None
     """verify, drill, restore: a backup's id or its last part; None is the newest."""
     at: datetime | None = None
-    """restore: the newest backup at this time."""
+    """drill, restore: the moment to reach; where no WAL covers it, a restore takes the newest backup at this time."""
     database: str | None = None
     """restore, undo-restore: None is the application's."""
     into: str | None = None
     """restore: into a new database of this name; the live one stays."""
     accept_fewer_rows: bool = False
     """backup: call it a backup although most rows are gone."""
+    kind: BackupKind = BackupKind.DUMP
+    """backup: what to take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,13 @@ USAGE = (
         next="run `stratum status` there, or choose an empty directory",
     ),
     ErrorKind(
+        code="file-exists",
+        exit=ExitCode.USAGE,
+        message="{file} exists already",
+        data="untouched; no existing file was overwritten",
+        next="use it as it is, or move it away first",
+    ),
+    ErrorKind(
         code="malformed-settings",
         exit=ExitCode.USAGE,
         message="{file} cannot be read: {problem}",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stratum.core.backup import Manifest
+from stratum.core.base_backup import BaseManifest
 from stratum.core.proof import Proof, newest_proven
+from stratum.core.wal import SegmentName, segment_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,55 @@ def decide_retention(
         for manifest in kept:
             reasons[manifest.id].append(rule)
     return tuple(_decision(m, tuple(reasons[m.id]), policy) for m in newest_first)
+
+
+def decide_bases(
+    bases: Iterable[BaseManifest],
+    *,
+    needed: frozenset[str],
+    window: timedelta,
+    now: datetime,
+) -> tuple[RetentionDecision, ...]:
+    """Decide for every base backup, newest first.
+
+    Every second of the last `window` stays reachable: with the newest base backup that was whole before the window
+    began, and all newer ones. `needed` are pinned ones and the newest proven one; they stay under any window. So does
+    the newest of each cluster: it may be all that is left of it.
+    """
+    newest_first = sorted(bases, key=lambda base: base.finished_at, reverse=True)
+    before = [base for base in newest_first if base.finished_at <= now - window]
+    decided, seen = [], set()
+    for base in newest_first:
+        reasons = []
+        if base.finished_at > now - window:
+            reasons.append("within the recovery window")
+        if before and base.id == before[0].id:
+            reasons.append("the recovery window begins with it")
+        if base.cluster.system_identifier not in seen:
+            reasons.append("newest base backup of its cluster")
+        if base.id in needed:
+            reasons.append("pinned or proven")
+        seen.add(base.cluster.system_identifier)
+        why = tuple(reasons) or ("older than the recovery window",)
+        decided.append(RetentionDecision(backup_id=base.id, keep=bool(reasons), reasons=why, bytes=base.bytes))
+    return tuple(decided)
+
+
+def oldest_needed(bases: Iterable[BaseManifest], decisions: Iterable[RetentionDecision]) -> dict[str, SegmentName]:
+    """For each cluster, the oldest WAL segment that a base backup which stays begins with.
+
+    Where a cluster has no base backup that stays, its WAL is not spoken of.
+    """
+    kept = {decision.backup_id for decision in decisions if decision.keep}
+    oldest: dict[str, SegmentName] = {}
+    for base in bases:
+        if base.id not in kept:
+            continue
+        first = segment_of(base.start_lsn, timeline=base.start_timeline, segment_bytes=base.segment_bytes)
+        known = oldest.get(base.cluster.system_identifier)
+        if known is None or first.number < known.number:
+            oldest[base.cluster.system_identifier] = first
+    return oldest
 
 
 def _decision(manifest: Manifest, reasons: tuple[str, ...], policy: RetentionPolicy) -> RetentionDecision:
