@@ -9,43 +9,29 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from stratum.adapters import durable
+from stratum.adapters.archive_notes import read_scrubbed, read_state
+from stratum.adapters.archive_tree import TOP_LEVEL
 from stratum.adapters.console_file import ConsoleFile
 from stratum.adapters.failure_domain import observe_failure_domain
 from stratum.adapters.records import parse, to_json
 from stratum.adapters.restore_by_hand import render_restore_by_hand
-from stratum.core.backup import CHECKSUMS, FileFacts, Manifest, render_checksums
+from stratum.adapters.seal import SUFFIX, UNSEALED, Seal
+from stratum.core.backup import CHECKSUMS, BrokenBackup, FileFacts, Manifest, render_checksums
 from stratum.core.console_access import raised, with_token, without_token
+from stratum.core.copies import CopyState, Scrubbed
 from stratum.core.errors import StratumError
 from stratum.core.identity import Identity, Seen
 from stratum.core.proof import Proof
-from stratum.ports import BrokenBackup, FailureDomain
+from stratum.ports import FailureDomain
 
 FORMAT = 1
-_KNOWN = {
-    "archive.json",
-    "RESTORE.md",
-    "dumps",
-    "base",
-    "wal",
-    "stack",
-    "proofs",
-    "journal",
-    "pins",
-    "lock",
-    "lost+found",
-    "seen.json",
-    "status.json",
-    "status.html",
-    "watch",
-    "console.json",
-    "jobs",
-}
 _PARTIAL, _REMOVING = ".partial", ".removing"
 
 
@@ -66,8 +52,17 @@ class DirectoryArchive:
     renames first. So whatever carries a backup's name is whole, or was damaged afterwards.
     """
 
-    def __init__(self, path: Path, *, stack: str, data_directory: Path, declared_domain: str | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stack: str,
+        data_directory: Callable[[], Path],
+        declared_domain: str | None,
+        seal: Seal = UNSEALED,
+    ) -> None:
         self._path = path
+        self._seal = seal
         self._stack = stack
         self._data_directory = data_directory
         self._declared_domain = declared_domain
@@ -102,7 +97,7 @@ class DirectoryArchive:
         """Names at the archive's top level that Stratum did not put there; they are never touched."""
         self._record()
         return tuple(
-            sorted(p.name for p in self._path.iterdir() if p.name not in _KNOWN and not p.name.startswith("."))
+            sorted(p.name for p in self._path.iterdir() if p.name not in TOP_LEVEL and not p.name.startswith("."))
         )
 
     def backup_path(self, backup_id: str) -> Path:
@@ -110,6 +105,28 @@ class DirectoryArchive:
         if not (path / "manifest.json").is_file():
             raise StratumError("unknown-backup", backup=backup_id)
         return path
+
+    @contextmanager
+    def opened(self, backup_id: str, *only: str) -> Iterator[Path]:
+        """A directory with the plain files of a backup, all of them or those named at the top: its own, unless sealed.
+
+        What was sealed is opened on the scratch disk, for our account alone, and is gone when the block ends. Raises
+        `unknown-backup`, `sealed-no-key`, `sealed-wrong-key` and `sealed-damaged`.
+        """
+        path = self.backup_path(backup_id)
+        manifest = self._read_manifest(path)
+        if not manifest.recipients:
+            yield path
+            return
+        with self._seal.room() as room:
+            for file in manifest.files:
+                plain = room / file.path.removesuffix(SUFFIX)
+                if only and plain.relative_to(room).parts[0] not in only:
+                    continue
+                plain.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with durable.archive_errors(room):
+                    self._seal.open_into(path / file.path, plain)
+            yield room
 
     def begin_backup(self, backup_id: str) -> Path:
         """Make the directory a backup is written aside in, and throw away what an earlier crash left."""
@@ -137,16 +154,34 @@ class DirectoryArchive:
                 if str(p.relative_to(directory)) != "manifest.json"
             )
 
+    def take_in(self, source: Path, target: Path) -> None:
+        """Copy a file from elsewhere into a backup that is being written. Raises `archive-full` and its like."""
+        if not source.is_file():
+            raise StratumError("invalid-argument", argument="--file", problem=f"there is no file {source}")
+        with durable.archive_errors(self._path):
+            shutil.copyfile(source, target)
+            target.chmod(0o640)
+
     def publish(self, manifest: Manifest) -> None:
-        """Make a backup visible: checksums, everything fsynced, the manifest last, then the final name."""
+        """Make a backup visible: sealed, checksums, everything fsynced, the manifest last, then the final name.
+
+        Where the archive is sealed, the record is of the sealed files, and no plain one is left.
+        """
         aside = self.partial_path(manifest.id)
         with durable.archive_errors(self._path):
+            manifest = self._sealed(manifest, aside)
             durable.write_file(aside / CHECKSUMS, render_checksums(manifest.files))
             durable.sync_tree(aside)
             durable.write_file(aside / "manifest.json", _readable_again(manifest) + "\n")
             aside.rename(self._path / "dumps" / manifest.id)
             durable.sync_directory(self._path / "dumps")
             self._write_restore_by_hand()
+
+    def _sealed(self, manifest: Manifest, aside: Path) -> Manifest:
+        if not self._seal.seals:
+            return manifest
+        files = self._seal.seal_tree(aside, manifest.files)
+        return replace(manifest, files=files, recipients=self._seal.recipients)
 
     def discard_partial(self, backup_id: str) -> None:
         """Throw away what is not whole; RESTORE.md is written anew, in case a crash came between it and a backup."""
@@ -169,12 +204,23 @@ class DirectoryArchive:
             durable.write_file(into / "RESTORE.md", render_restore_by_hand((manifest,), folder="."))
             durable.sync_tree(into)
 
+    def copies(self) -> tuple[CopyState, ...]:
+        """How each copy elsewhere was written down last; one whose note is damaged is told anew by the next attempt."""
+        found = (read_state(self._path, file.stem) for file in sorted((self._path / "copies").glob("*.json")))
+        return tuple(state for state in found if state is not None)
+
+    def scrubbed(self) -> Scrubbed | None:
+        """What reading the archive again found last; None where it never was."""
+        return read_scrubbed(self._path)
+
     def pinned(self) -> frozenset[str]:
         folder = self._path / "pins"
         return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
     def pin(self, backup_id: str, *, pinned: bool) -> None:
-        self.backup_path(backup_id)
+        """Raises `unknown-backup` for what is neither a dump nor a base backup here."""
+        if not (self._path / "base" / _plain_name(backup_id) / "manifest.json").is_file():
+            self.backup_path(backup_id)
         with durable.archive_errors(self._path):
             marker = self._path / "pins" / _plain_name(backup_id)
             if pinned:
@@ -257,7 +303,7 @@ class DirectoryArchive:
     def failure_domain(self) -> FailureDomain:
         if self._declared_domain:
             return FailureDomain(name=self._declared_domain, declared=True)
-        return FailureDomain(name=observe_failure_domain(self._path, self._data_directory), declared=False)
+        return FailureDomain(name=observe_failure_domain(self._path, self._data_directory()), declared=False)
 
     def _record(self) -> ArchiveRecord:
         if not self._path.is_dir():

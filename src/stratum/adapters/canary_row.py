@@ -10,14 +10,15 @@ from typing import Any
 
 import psycopg
 
-from stratum.adapters.endpoint import Endpoint
+from stratum.adapters.endpoint import IMPATIENT, Endpoint
 from stratum.adapters.queries import query
 from stratum.core.errors import StratumError
 from stratum.core.identity import Seen
 from stratum.ports import Role
 
 _CONNECT_SECONDS = 3
-_PATIENCE = "-c statement_timeout=5s -c lock_timeout=3s"
+# With zero-loss a commit waits for the receiver, which no timeout ends; the canary measures what was received instead.
+_PATIENCE = "-c statement_timeout=5s -c lock_timeout=3s -c synchronous_commit=local"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -79,7 +80,7 @@ class CanaryRow:
 
 def _connected(endpoint: Endpoint) -> Connection:
     return psycopg.connect(
-        endpoint.conninfo("postgres"),
+        f"{endpoint.conninfo('postgres')} {IMPATIENT}",
         password=endpoint.password.reveal,
         connect_timeout=_CONNECT_SECONDS,
         application_name="stratum canary",

@@ -1,4 +1,4 @@
-"""The console's three programs: what each is started with, and nothing that it does not need."""
+"""The console's three programs, and the agent alone: what each is started with, and nothing that it does not need."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import stat
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from stratum.adapters.cluster_roles import CONSOLE_ROLE
+from stratum.adapters.database_url import ServerAddress
 from stratum.adapters.private_directory import write_privately
 from stratum.adapters.process import RunAs
 from stratum.adapters.service_record import ServiceSpec
@@ -36,34 +37,30 @@ class ConsoleSettings:
     jwt_secret: Secret
     options: dict[str, str]
     """JWT_ACCESS_TTL and the like of .env, handed on to the backend as they are."""
+    previous: Secret | None = None
+    """The key before `jwt_secret`, while what it signed still counts."""
 
     def secret_for(self, what: str) -> Secret:
         """A secret of its own for each use: who learns one of them does not know the others."""
-        return Secret(hmac.new(self.jwt_secret.reveal.encode(), f"stratum {what}".encode(), hashlib.sha256).hexdigest())
+        return _derived(self.jwt_secret, what)
 
 
 def build_services(
-    settings: ConsoleSettings, ports: Mapping[str, int], *, database_port: int, run_as: RunAs | None
+    settings: ConsoleSettings, ports: Mapping[str, int], *, database: ServerAddress, run_as: RunAs | None
 ) -> tuple[ServiceSpec, ...]:
     """The three programs on these ports. Writes the agent's secret to a 0600 file, which the backend may read."""
     account = run_as if run_as is not None and code_can_be_read() else None
-    secret_file = settings.directory / "run" / "agent-secret"
-    secret_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_privately(secret_file, settings.secret_for(AGENT).reveal + "\n", owner=account.uid if account else None)
+    owner = account.uid if account else None
+    secret_file = _write_secret(settings.directory, settings.secret_for(AGENT), owner=owner)
     agent = f"http://{_HOST}:{ports[AGENT]}"
     backend = f"http://{_HOST}:{ports[BACKEND]}"
-    to_agent = {
-        "AGENT_HOST": _HOST,
-        "AGENT_PORT": str(ports[AGENT]),
-        "AGENT_SECRET_FILE": str(secret_file),
-        "STACK_DIRECTORY": str(settings.stack_directory),
-    }
+    to_agent = _agent_environment(settings.stack_directory, secret_file, ports[AGENT])
     to_backend = settings.options | {
         "HOST": _HOST,
         "PORT": str(ports[BACKEND]),
         "AGENT_URL": agent,
         "AGENT_SECRET_FILE": str(secret_file),
-        "CONSOLE_DATABASE_URL": _database_url(settings, database_port),
+        "CONSOLE_DATABASE_URL": _database_url(settings, database),
         "JWT_SECRET": settings.jwt_secret.reveal,
     }
     to_frontend = {
@@ -72,11 +69,44 @@ def build_services(
         "API_URL": f"{backend}/api/v1",
         "FRONTEND_SECRET": settings.secret_for(FRONTEND).reveal,
     }
+    if settings.previous is not None:
+        to_backend["JWT_SECRET_PREVIOUS"] = settings.previous.reveal
+        to_frontend["FRONTEND_SECRET_PREVIOUS"] = _derived(settings.previous, FRONTEND).reveal
     return (
-        _spec(AGENT, ports[AGENT], "/health", to_agent, grace_seconds=_TAKING_BACK_SECONDS),
+        _agent(ports[AGENT], to_agent),
         _spec(BACKEND, ports[BACKEND], "/api/v1/health/ready", to_backend, account=account),
         _spec(FRONTEND, ports[FRONTEND], "/health", to_frontend, account=account),
     )
+
+
+def build_lone_agent(stack_directory: Path, directory: Path, *, port: int, secret: Secret) -> ServiceSpec:
+    """The agent without a console; `secret` is what its own is derived from, which nobody is told."""
+    environment = _agent_environment(stack_directory, _write_secret(directory, _derived(secret, AGENT)), port)
+    return _agent(port, environment)
+
+
+def _agent(port: int, environment: dict[str, str]) -> ServiceSpec:
+    return replace(_spec(AGENT, port, "/health", environment, grace_seconds=_TAKING_BACK_SECONDS), stops_last=True)
+
+
+def _write_secret(directory: Path, secret: Secret, *, owner: int | None = None) -> Path:
+    file = directory / "run" / "agent-secret"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_privately(file, secret.reveal + "\n", owner=owner)
+    return file
+
+
+def _agent_environment(stack_directory: Path, secret_file: Path, port: int) -> dict[str, str]:
+    return {
+        "AGENT_HOST": _HOST,
+        "AGENT_PORT": str(port),
+        "AGENT_SECRET_FILE": str(secret_file),
+        "STACK_DIRECTORY": str(stack_directory),
+    }
+
+
+def _derived(root: Secret, what: str) -> Secret:
+    return Secret(hmac.new(root.reveal.encode(), f"stratum {what}".encode(), hashlib.sha256).hexdigest())
 
 
 def code_can_be_read() -> bool:
@@ -119,6 +149,6 @@ def _spec(
     )
 
 
-def _database_url(settings: ConsoleSettings, port: int) -> str:
+def _database_url(settings: ConsoleSettings, server: ServerAddress) -> str:
     password, database = quote(settings.password.reveal, safe=""), quote(settings.database, safe="")
-    return f"postgresql://{CONSOLE_ROLE}:{password}@{_HOST}:{port}/{database}"
+    return f"postgresql://{CONSOLE_ROLE}:{password}@{server.bracketed}:{server.port}/{database}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +23,7 @@ class Conversation:
     (https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html)
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
         their_input, into = os.pipe()
         reading, their_output = os.pipe()
         self._into, self._reading, self._rest = into, reading, b""
@@ -32,7 +33,7 @@ class Conversation:
                 os.fdopen(their_output, "wb") as stdout,
                 os.fdopen(os.dup(2), "wb") as stderr,
             ):
-                self._child = start(argv, env=None, run_as=None, cwd=None, stdin=stdin, stdout=stdout, stderr=stderr)
+                self._child = start(argv, env=env, run_as=None, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
         except BaseException:
             self._close()
             raise

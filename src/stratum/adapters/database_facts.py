@@ -120,3 +120,11 @@ def _observe_extensions(connection: psycopg.Connection[Any]) -> tuple[ExtensionF
 def _observe_collations(connection: psycopg.Connection[Any]) -> dict[str, str]:
     rows = fetch_rows(connection, "observed_collations")
     return {row.qualified: row.text("version") for row in rows}
+
+
+def observe_columns(connection: psycopg.Connection[Any]) -> dict[str, dict[str, str]]:
+    """Every table and view of users, and the type of each of its columns."""
+    found: dict[str, dict[str, str]] = {}
+    for row in fetch_rows(connection, "columns"):
+        found.setdefault(row.text("relation"), {})[row.text("name")] = row.text("type")
+    return found

@@ -12,11 +12,30 @@ from pathlib import Path
 from stratum.core.errors import StratumError
 
 
+def belong(handle: int, folder: Path) -> None:
+    """Give a new file to whoever owns its directory, when we are root.
+
+    The archive is written by the host and by a container: what root leaves in it must stay readable and writable
+    for the account that owns it.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
+def open_shared(path: Path) -> int:
+    """A file to lock, made where it is missing, for its owner and group."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    belong(handle, path.parent)
+    return handle
+
+
 def write_file(path: Path, content: str, *, mode: int = 0o640) -> None:
     """Replace `path` by `content` in one step; a crash leaves the old file or the new one, never half."""
     aside = path.with_name(f".{path.name}.new")
     with aside.open("w", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), mode)
+        belong(stream.fileno(), path.parent)
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
@@ -31,6 +50,8 @@ def append_line(path: Path, line: str) -> None:
     """
     with open(path, "ab+", opener=lambda name, flags: os.open(name, flags, 0o640)) as stream:
         size = stream.seek(0, os.SEEK_END)
+        if not size:
+            belong(stream.fileno(), path.parent)
         if size:
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != b"\n":
@@ -40,6 +61,14 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(stream.fileno())
     if size == 0:
         sync_directory(path.parent)
+
+
+def sync_content(handle: int) -> None:
+    """Put a file's content on disk, and its size; its times may follow later, which fsync would wait for."""
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(handle)
+    else:  # macOS has none
+        os.fsync(handle)
 
 
 def sync_directory(path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from stratum.adapters.cluster_roles import create_roles_and_databases, prepare_console
+from stratum.adapters.application_command import run_application_command
+from stratum.adapters.cluster_roles import CONSOLE_ROLE, REPLICATION_ROLE, create_roles_and_databases, prepare_console
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.new_cluster import run_initdb
 from stratum.adapters.postgresql_installation import find_installation, observe_run_as
@@ -26,6 +27,7 @@ from stratum.adapters.postmaster import (
 )
 from stratum.adapters.process import run_tool, tool_environment
 from stratum.adapters.scratch_server import ScratchServers
+from stratum.adapters.tablespaces import remove_with_tablespaces
 from stratum.core.errors import StratumError
 from stratum.core.stack import Secret
 from stratum.ports import Role, RunState, Server, ServerState
@@ -53,6 +55,10 @@ class EmbeddedSettings:
     """The console's database and its role's password, where there is a console."""
     programs: Path | None = None
     """The directory of the PostgreSQL programs to use; None looks for one."""
+    places: tuple[Path, ...] = ()
+    """Directories of programs to look in before all others."""
+    major: int | None = None
+    """What a new cluster is made with, where there are programs of several majors; an old one is served by its own."""
 
 
 class EmbeddedPostgresql:
@@ -64,23 +70,46 @@ class EmbeddedPostgresql:
         self._data = settings.directory / "data"
         self._new, self._removing = settings.directory / "data.new", settings.directory / "data.removing"
         self._run_as = observe_run_as()
-        self._found: Installation | None = None
+        self._found: dict[int | None, Installation] = {}
 
     @property
     def _installation(self) -> Installation:
-        if self._found is None:
-            self._found = find_installation(self._run_as, programs=self._settings.programs)
-        return self._found
+        # Another process may have put a cluster of another major in this one's place.
+        major = self._major_there() or self._settings.major
+        if major not in self._found:
+            settings = self._settings
+            self._found[major] = find_installation(
+                self._run_as, programs=settings.programs, first=settings.places, major=major
+            )
+        return self._found[major]
+
+    def _major_there(self) -> int | None:
+        """The major that wrote the data directory; None where there is none, or its PG_VERSION cannot be read."""
+        try:
+            return int((self._data / "PG_VERSION").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def installation(self) -> Installation:
+        """The programs this server runs with."""
+        return self._installation
+
+    def passwords(self) -> dict[str, Secret]:
+        """Those of .env, by role: the server's own and, where there is one, the console's."""
+        console = {CONSOLE_ROLE: self._settings.console[1]} if self._settings.console else {}
+        return self._settings.passwords | console
 
     def tools_version(self) -> str:
         return self._installation.version()
 
+    def image(self) -> tuple[str | None, str | None]:
+        return None, None
+
     def observe(self) -> ServerState:
         if not _has_entries(self._data):
             return ServerState(state=RunState.ABSENT, detail=f"there is no data directory at {self._data}")
-        try:
-            major = int((self._data / "PG_VERSION").read_text(encoding="ascii"))
-        except (OSError, ValueError):
+        major = self._major_there()
+        if major is None:
             return ServerState(state=RunState.DAMAGED, detail=f"{self._data} has no readable PG_VERSION")
         if not (self._data / "global" / "pg_control").is_file():
             return ServerState(state=RunState.DAMAGED, detail=f"{self._data} has no pg_control", major=major)
@@ -150,13 +179,19 @@ class EmbeddedPostgresql:
             return state
         self._refuse_newer(state.major)
         self._end_orphan()
-        wait_until_reaped(self._data)
         wanted = self._settings.port
         port = wanted if port_is_free(wanted) else free_port()
+        wait_until_reaped(self._data / "postmaster.pid", self._directory / "run" / f".s.PGSQL.{port}.lock")
         self._pg_ctl_start(self._data, port)
         started = self.observe()
         taken = "" if port == wanted else f"; port {wanted} is taken by another program, so not on it"
         return dataclasses.replace(started, detail=f"{started.detail}{taken}")
+
+    def start_alone(self) -> None:
+        """Start the server for this account only: on another port of the private socket, and on no address."""
+        if self.observe().state is not RunState.RUNNING:
+            self._end_orphan()
+            self._pg_ctl_start(self._data, free_port(), more=" -c listen_addresses=''")
 
     def stop(self) -> None:
         """Stop the server the clean way: a checkpoint, and every session ended. Stopping a stopped one is no error."""
@@ -200,7 +235,7 @@ class EmbeddedPostgresql:
     def remove_kept_cluster(self, label: str) -> None:
         kept = self._directory / "kept" / label
         if kept.exists():
-            shutil.rmtree(kept)
+            remove_with_tablespaces(kept, self._directory)
 
     @contextmanager
     def scratch(self, *, purpose: str, bootstrap_role: str) -> Iterator[Server]:
@@ -237,20 +272,14 @@ class EmbeddedPostgresql:
         url = f"postgresql://{owner}:{password}@127.0.0.1:{port}/{database}"
         return {"DATABASE_URL": url, "POSTGRES_PORT": str(port)}
 
-    def run_command(self, argv: Sequence[str]) -> None:
+    def run_command(self, argv: Sequence[str], *, told: Mapping[str, str] | None = None) -> None:
         """Run one of the application's commands in the stack's directory, with DATABASE_URL set."""
-        ours = self.application_environment()
-        try:
-            run_tool(
-                tuple(argv), timeout_seconds=24 * 3600.0, env=os.environ | ours, cwd=self._settings.stack_directory
-            )
-        except StratumError as error:
-            if error.code != "tool-failed":
-                raise
-            found = error.details
-            # It goes into the journal, and clients like to print the address they were given.
-            said = without_secret(found["stderr"], self._settings.passwords[self._settings.owner])
-            raise StratumError("tool-failed", tool=found["tool"], exit_code=found["exit_code"], stderr=said) from None
+        run_application_command(
+            argv,
+            directory=self._settings.stack_directory,
+            told=self.application_environment() | dict(told or {}),
+            secret=self._settings.passwords[self._settings.owner],
+        )
 
     def server_log(self, lines: int) -> list[str]:
         folder = self._directory / "logs"
@@ -264,6 +293,7 @@ class EmbeddedPostgresql:
             Role.MAINTENANCE: SUPERUSER,
             Role.OWNER: self._settings.owner,
             Role.BACKUP: "stratum_backup",
+            Role.REPLICATION: REPLICATION_ROLE,
         }[role]
 
     def _host(self) -> str:
@@ -283,7 +313,7 @@ class EmbeddedPostgresql:
         finally:
             self._pg_ctl_stop(data)
 
-    def _pg_ctl_start(self, data: Path, port: int) -> None:
+    def _pg_ctl_start(self, data: Path, port: int, *, more: str = "") -> None:
         log = self._directory / "logs" / "start.log"
         argv = (
             self._installation.program("pg_ctl"),
@@ -292,7 +322,7 @@ class EmbeddedPostgresql:
             f"--timeout={_START_SECONDS:.0f}",
             f"--log={log}",
             # A cluster that was made by hand listens elsewhere, and has to be met to be recognised.
-            f"--options=-p {port} -c unix_socket_directories=../run",
+            f"--options=-p {port} -c unix_socket_directories=../run{more}",
             "start",
         )
         try:
@@ -329,7 +359,7 @@ class EmbeddedPostgresql:
     def _end_and_delete(self, data: Path) -> None:
         end_servers_in(data)
         if data.exists():
-            shutil.rmtree(data)
+            remove_with_tablespaces(data, self._directory)
 
     def _end_orphan(self) -> None:
         end_orphans(self._data, self._new, self._removing)
@@ -343,13 +373,6 @@ def _bound(installation: Installation, endpoint: Endpoint) -> Server:
     from stratum.adapters.psycopg_database import PsycopgDatabase
 
     return Server(database=PsycopgDatabase(endpoint), tools=PostgresqlTools(installation, endpoint))
-
-
-def without_secret(text: str, secret: Secret) -> str:
-    """`text` without the secret, plain or as an address holds it."""
-    for shown in (secret.reveal, quote(secret.reveal, safe="")):
-        text = text.replace(shown, "…")
-    return text
 
 
 def _has_entries(folder: Path) -> bool:

@@ -11,6 +11,11 @@ from pathlib import Path
 
 from stratum.core.stack import Secret
 
+IMPATIENT = "keepalives_idle=2 keepalives_interval=2 keepalives_count=2 tcp_user_timeout=6000"
+"""For a connection that is looked through each second: a cut network ends it after six seconds, where the kernel
+alone would wait for many minutes. A Unix socket has no use for it.
+(https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-TCP-USER-TIMEOUT)"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:

@@ -14,7 +14,15 @@ from stratum.adapters.postmaster import free_port, port_is_free
 from stratum.adapters.process import run_tool
 from stratum.adapters.records import to_json
 from stratum.adapters.service_log import read_log
-from stratum.adapters.service_record import NO_MORE_WAITING, TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
+from stratum.adapters.service_record import (
+    NO_MORE_WAITING,
+    ONLY_THE_LAST,
+    TOLD_BY,
+    Orders,
+    ServiceSpec,
+    Supervision,
+    SupervisionFiles,
+)
 from stratum.core.errors import ExitCode, StratumError
 from stratum.core.services import ServicePhase, ServiceState
 
@@ -85,6 +93,20 @@ class LocalServices:
         elif (pid := self._supervisor()) is not None:
             os.kill(pid, NO_MORE_WAITING)
         self._wait_until_healthy({state.name: state.restarts for state in running.services} if running else {})
+
+    def stop_writers(self) -> None:
+        """End all but what goes on until the database has stopped; the supervisor starts none of it again."""
+        pid = self._supervisor() if self._files.is_supervised() else None
+        if pid is None:
+            return
+        last = {spec.name for spec in self.specs() if spec.stops_last}
+        os.kill(pid, ONLY_THE_LAST)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self._files.is_supervised() and time.monotonic() < deadline:
+            found = self._files.read()
+            if found is not None and all(s.pid is None for s in found.services if s.name not in last):
+                return
+            time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
         """Ask, wait, then by force: the kernel ends a killed supervisor's services with it."""

@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from stratum.core.adoption import Risk
 from stratum.core.alarm import Alarm, SpokenAlarm
-from stratum.core.answers import SpokenError, SpokenLine
+from stratum.core.answers import SpokenError, SpokenLine, SpokenRisk
 from stratum.core.checklist import Line, LineState
 from stratum.core.errors import StratumError
 from stratum.core.plan import Plan
@@ -79,6 +80,12 @@ def speak_line(line: Line) -> SpokenLine:
     )
 
 
+def speak_risk(risk: Risk) -> SpokenRisk:
+    """A risk that adopt found, in the reader's language."""
+    kind = risk.kind
+    return SpokenRisk(name=kind.name, statement=say(kind.statement, risk.details), fix=say(kind.fix, risk.details))
+
+
 def speak_protection(protection: Protection) -> str:
     """The sentence, in the reader's language."""
     return " ".join(say(phrase.template, phrase.details) for phrase in protection.phrases)
@@ -98,9 +105,9 @@ def speak_alarm(alarm: Alarm) -> SpokenAlarm:
 
 
 def speak_plan(plan: Plan) -> Plan:
-    """The plan with its steps in the reader's language. What was observed for it stays as it was written down."""
+    """The plan with its steps and notes in the reader's language. What was observed stays as it was written down."""
     steps = (replace(step, summary=say_as_is(step.summary), way_back=say_as_is(step.way_back)) for step in plan.steps)
-    return replace(plan, steps=tuple(steps))
+    return replace(plan, steps=tuple(steps), notes=tuple(map(say_as_is, plan.notes)))
 
 
 def say_as_is(text: str) -> str:

@@ -46,6 +46,8 @@ def run_initdb(
     password: Secret,
     workspace: Path,
     run_as: RunAs | None,
+    configuration: str = _CONFIGURATION,
+    host_based_authentication: str = _HOST_BASED_AUTHENTICATION,
 ) -> None:
     """Make a cluster at `data`, with checksums, scram passwords and a collation no system update can change.
 
@@ -65,8 +67,8 @@ def run_initdb(
     finally:
         passfile.unlink()
     with (data / "postgresql.conf").open("a", encoding="utf-8") as stream:
-        stream.write(_CONFIGURATION)
-    (data / "pg_hba.conf").write_text(_HOST_BASED_AUTHENTICATION, encoding="utf-8")
+        stream.write(configuration)
+    (data / "pg_hba.conf").write_text(host_based_authentication, encoding="utf-8")
 
 
 def _initdb_argv(installation: Installation, data: Path, superuser: str, passfile: Path) -> tuple[str, ...]:

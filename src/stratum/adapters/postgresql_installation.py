@@ -7,7 +7,7 @@ import os
 import pwd
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stratum.adapters.postgresql_tools import Installation
@@ -20,18 +20,27 @@ _UNPRIVILEGED = ("stratum", "nobody")
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_dumpall", "pg_restore", "psql")
 
 
-def find_installation(run_as: RunAs | None, *, programs: Path | None = None) -> Installation:
+def find_installation(
+    run_as: RunAs | None, *, programs: Path | None = None, first: Sequence[Path] = (), major: int | None = None
+) -> Installation:
     """The PostgreSQL to use, with programs the server's account can run. Raises `no-postgresql`.
 
-    With `programs`, the one in that directory or none.
+    With `programs`, the one in that directory or none. Directories in `first` come before all others. Of several the
+    one of this `major` is taken; where there is none of it, the first: it says what it makes of the data.
     """
     looked: list[str] = []
-    for bin_dir in _candidates() if programs is None else (programs,):
+    found: list[Path] = []
+    for bin_dir in (*first, *_candidates()) if programs is None else (programs,):
         looked.append(str(bin_dir))
         if not all((bin_dir / name).exists() for name in _NEEDED):
             continue
-        if Installation(bin_dir=bin_dir).major >= OLDEST_MAJOR:
-            return Installation(bin_dir=_runnable_by(run_as, bin_dir))
+        its_major = Installation(bin_dir=bin_dir).major
+        if its_major >= OLDEST_MAJOR:
+            found.append(bin_dir)
+            if major in {None, its_major}:
+                return Installation(bin_dir=_runnable_by(run_as, bin_dir))
+    if found:
+        return Installation(bin_dir=_runnable_by(run_as, found[0]))
     raise StratumError("no-postgresql", looked=", ".join(looked) or "neither on PyPI's path nor on this machine")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from stratum.adapters.copy_counter import CopyCounter
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.process import Completed, run_tool, stream_tool, tool_environment
+from stratum.adapters.restore_as_member import Loading, listed_entries, restore_as_member
 from stratum.core.errors import StratumError
 from stratum.core.proof import Check, Verdict, could_not_verify
 from stratum.ports import RestoreSelection
@@ -24,6 +25,10 @@ _LOCK_WAIT_MILLISECONDS = 300_000
 
 _ENTRY = re.compile(r"\d+; \d+ \d+ (.*)")
 """A line of `pg_restore --list`: dump id, catalogue OID, object OID, description."""
+
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s;"]+)'
+_ROLE_LINE = re.compile(rf"(?:(?:CREATE|ALTER) ROLE|(?P<granted>GRANT) {_NAME} TO) (?P<role>{_NAME})(?P<set> SET )?")
+"""A line of pg_dumpall's roles that makes or changes one."""
 
 _LEFT_OUT_OF_A_TABLE_RESTORE = (
     "FK CONSTRAINT ",
@@ -66,8 +71,12 @@ class Installation:
         return int(re.split(r"\D", self.version(), maxsplit=1)[0])
 
     def compresses_with_zstd(self) -> bool:
-        """pg_dump takes zstd from 16 on, when it was built with it; asked of pg_config, not of the version."""
-        return self.major >= 16 and "--with-zstd" in _configure_flags(self.program("pg_config"))
+        """pg_dump takes zstd from 16 on, when it was built with it."""
+        return self.major >= 16 and self.is_built_with("zstd")
+
+    def is_built_with(self, library: str) -> bool:
+        """Asked of pg_config, not of the version."""
+        return f"--with-{library}" in _configure_flags(self.program("pg_config"))
 
 
 @cache
@@ -125,14 +134,16 @@ class PostgresqlTools:
         self._run(argv, timeout_seconds=_QUICK_SECONDS)
 
     def apply_roles(self, script: Path, *, existing: Sequence[str], with_settings: bool) -> None:
-        """Create the roles a dump's objects belong to.
+        """Create the roles a dump's objects belong to; nothing is run where none is missing.
 
-        Roles that exist keep their attributes and passwords; their `ALTER ROLE … SET` lines are applied only
-        `with_settings`, which is for a server that was made a moment ago.
+        Roles that exist keep their attributes, passwords and memberships; their `ALTER ROLE … SET` and `GRANT` lines
+        are applied only `with_settings`, which is for a server that was made a moment ago.
         """
         present = {_quote_identifier(name) for name in existing}
         lines = script.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         wanted = [line for line in lines if not _speaks_of(line, present, with_settings=with_settings)]
+        if not with_settings and not any(_ROLE_LINE.match(line) for line in wanted):
+            return
         with tempfile.TemporaryDirectory(prefix="stratum-roles-") as work:
             ours = Path(work) / "roles.sql"
             ours.write_text("\n".join(wanted) + "\n", encoding="utf-8", errors="surrogateescape")
@@ -151,6 +162,39 @@ class PostgresqlTools:
                 str(source),
             )
             self._run(argv)
+
+    def restore_as_member(self, database: str, source: Path) -> None:
+        """The same as a role that is no superuser, and a member of every owner in the dump."""
+        loading = Loading(
+            entries=lambda dump: tuple(
+                listed_entries(self._local("pg_restore", "--list", str(dump)).stdout.splitlines())
+            ),
+            load=lambda entries: self._load(database, source, entries),
+            run=lambda statements: self._run_statements(database, statements),
+        )
+        restore_as_member(loading, source)
+
+    def _load(self, database: str, source: Path, entries: Sequence[str]) -> None:
+        """Load some entries of a dump, in their order."""
+        with tempfile.TemporaryDirectory(prefix="stratum-list-") as work:
+            listing = Path(work) / "list"
+            listing.write_text("\n".join(entries) + "\n", encoding="utf-8", errors="surrogateescape")
+            argv = (
+                self._installation.program("pg_restore"),
+                "--exit-on-error",
+                *((f"--jobs={JOBS}",) if source.is_dir() else ()),
+                f"--use-list={listing}",
+                "--no-password",
+                f"--dbname={self._endpoint.conninfo(database)}",
+                str(source),
+            )
+            self._run(argv)
+
+    def _run_statements(self, database: str, statements: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="stratum-sql-") as work:
+            script = Path(work) / "statements.sql"
+            script.write_text(statements, encoding="utf-8")
+            self._psql(script, database)
 
     def restore_schema(self, database: str, source: Path) -> None:
         """Create all that a dump defines in an empty database, without its rows; the first error ends it."""
@@ -257,7 +301,7 @@ class PostgresqlTools:
         argv = (self._installation.program(program), *arguments)
         return run_tool(argv, timeout_seconds=_TIMEOUT_SECONDS, env=tool_environment())
 
-    def _psql(self, script: Path) -> None:
+    def _psql(self, script: Path, database: str = "postgres") -> None:
         argv = (
             self._installation.program("psql"),
             "--no-psqlrc",
@@ -266,7 +310,7 @@ class PostgresqlTools:
             "--set=ON_ERROR_STOP=1",
             "--no-password",
             f"--file={script}",
-            f"--dbname={self._endpoint.conninfo('postgres')}",
+            f"--dbname={self._endpoint.conninfo(database)}",
         )
         self._run(argv, timeout_seconds=_QUICK_SECONDS)
 
@@ -303,11 +347,11 @@ def listed_name(name: str) -> str:
 
 
 def _speaks_of(line: str, present: set[str], *, with_settings: bool) -> bool:
-    """Whether a line of pg_dumpall's roles changes a role that exists: CREATE and ALTER name it third."""
-    found = re.match(r'(?:CREATE|ALTER) ROLE ("(?:[^"]|"")+"|[^\s;"]+)( SET )?', line)
-    if found is None or (with_settings and found.group(2)):
+    """Whether a line of pg_dumpall's roles changes a role that exists: CREATE and ALTER name it, GRANT … TO does."""
+    found = _ROLE_LINE.match(line)
+    if found is None or (with_settings and (found["granted"] or found["set"])):
         return False
-    return _quote_identifier(_unquote(found.group(1))) in present
+    return _quote_identifier(_unquote(found["role"])) in present
 
 
 def _unquote(identifier: str) -> str:

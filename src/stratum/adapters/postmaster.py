@@ -36,18 +36,21 @@ def read_postmaster(data: Path) -> Postmaster | None:
     return found if is_alive(found.pid) and _works_in(found.pid, data) else None
 
 
-def wait_until_reaped(data: Path) -> None:
+def wait_until_reaped(*lock_files: Path) -> None:
     """A killed server is in the process table until its parent took note, and PostgreSQL takes it for a live one.
 
-    Whatever the process that adopts orphans does, this ends: PostgreSQL then says itself what is in its way.
+    `lock_files` are a data directory's postmaster.pid and the lock beside a socket: a server whose directory was
+    deleted beneath it leaves the latter only. Whatever the process that adopts orphans does, this ends: PostgreSQL
+    then says itself what is in its way.
     """
-    try:
-        pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
-    except (OSError, ValueError):
-        return
     deadline = time.monotonic() + _REAPED_SECONDS
-    while _is_dead_but_listed(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    for lock_file in lock_files:
+        try:
+            pid = int(lock_file.read_text(encoding="utf-8").split("\n", 1)[0])
+        except (OSError, ValueError):
+            continue
+        while _is_dead_but_listed(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def _is_dead_but_listed(pid: int) -> bool:

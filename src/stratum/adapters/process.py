@@ -13,7 +13,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn, TypeAlias
@@ -26,6 +27,8 @@ Child: TypeAlias = subprocess.Popen[bytes]
 STDERR_LINES_KEPT = 25
 _TICK_SECONDS = 0.2
 _ENDING_SECONDS = 10.0
+_PARTING_SECONDS = 60.0
+"""For a plan to be taken back where it is run."""
 _CHUNK = 1 << 16
 
 
@@ -47,7 +50,7 @@ class Completed:
     stderr: str
 
 
-def run_tool(
+def run_tool(  # noqa: PLR0913 - a program is started with this much, and each caller names what it needs
     argv: Sequence[str],
     *,
     timeout_seconds: float,
@@ -57,20 +60,28 @@ def run_tool(
     accept: Sequence[int] = (0,),
     on_tick: Callable[[], None] | None = None,
     detached: bool = False,
+    told: str | None = None,
+    part: Callable[[], None] | None = None,
 ) -> Completed:
     """Run a program to its end; with `detached`, what it leaves running (a server) may outlive us.
 
+    `told` is what it reads from its standard input: the way for what may stand neither in argv nor in a file.
     `accept` lists the exit codes that are answers and not failures. Raises `tool-missing`, `tool-timeout`
     and `tool-failed`; the last carries the last lines of stderr. Whatever ends us early (Ctrl-C, SIGTERM,
-    a bug) ends the program and its children first.
+    a bug) ends the program and its children first; where `part` tells what it stands for to end, it is waited for.
     """
     name = Path(argv[0]).name
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = start(argv, env=env, run_as=run_as, cwd=cwd, stdout=out, stderr=err, detached=detached)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _input(told) as stdin:
+        child = start(argv, env=env, run_as=run_as, cwd=cwd, stdout=out, stderr=err, stdin=stdin, detached=detached)
         try:
             _wait(child, timeout_seconds, on_tick)
         except subprocess.TimeoutExpired:
             raise StratumError("tool-timeout", tool=name, seconds=f"{timeout_seconds:.0f}") from None
+        except KeyboardInterrupt:
+            if part is not None:
+                part()
+                _wait_at_most(child, _PARTING_SECONDS)
+            raise
         finally:
             end_group(child)
         completed = Completed(exit_code=child.returncode, stdout=_text(out), stderr=_tail(_text(err)))
@@ -80,9 +91,17 @@ def run_tool(
 
 
 def stream_tool(
-    argv: Sequence[str], *, timeout_seconds: float, env: Mapping[str, str], take: Callable[[bytes], None]
-) -> None:
-    """Run a program and hand on what it writes as it comes, whatever its size. Raises as `run_tool` does."""
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    env: Mapping[str, str],
+    take: Callable[[bytes], None],
+    accept: Sequence[int] = (0,),
+) -> int:
+    """Run a program and hand on what it writes as it comes, whatever its size; its exit code.
+
+    Raises as `run_tool` does.
+    """
     name, deadline = Path(argv[0]).name, time.monotonic() + timeout_seconds
     reading, writing = os.pipe()
     with (
@@ -103,8 +122,9 @@ def stream_tool(
         finally:
             end_group(child)
         stderr = _tail(_text(err))
-    if child.returncode != 0:
+    if child.returncode not in accept:
         raise StratumError("tool-failed", tool=name, exit_code=child.returncode, stderr=stderr)
+    return child.returncode
 
 
 def start(
@@ -145,6 +165,28 @@ def end_group(child: Child, *, first: signal.Signals = signal.SIGTERM) -> None:
             child.wait(_ENDING_SECONDS)
         except subprocess.TimeoutExpired:
             continue
+
+
+def run_attached(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, terminal: bool, part: Callable[[], None]
+) -> int:
+    """Run a program with our own standard streams, and return its exit code. Raises `tool-missing`.
+
+    What ends us early calls `part`, which tells what the program stands for to end; the program is waited for, so that
+    its last words and its exit code are ours. It gets our signals only where it has the terminal.
+    """
+    if shutil.which(argv[0]) is None:
+        raise StratumError("tool-missing", tool=argv[0])
+    child = subprocess.Popen((*_tied_to_our_life(), *argv), env=dict(env), cwd=cwd, start_new_session=not terminal)
+    try:
+        child.wait()
+    except KeyboardInterrupt:
+        part()
+        _wait_at_most(child, _PARTING_SECONDS)
+    finally:
+        child.terminate()
+        child.wait()
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 def become(argv: Sequence[str], *, env: Mapping[str, str]) -> NoReturn:
@@ -189,6 +231,19 @@ def tool_environment(**ours: str) -> dict[str, str]:
     return theirs | {"LC_ALL": "C.UTF-8", **ours}
 
 
+@contextmanager
+def _input(told: str | None) -> Iterator[IO[bytes] | None]:
+    """What a program reads; in memory where the kernel can, and never under a name."""
+    if told is None:
+        yield None
+        return
+    in_memory = hasattr(os, "memfd_create")
+    with os.fdopen(os.memfd_create("stratum-input"), "w+b") if in_memory else tempfile.TemporaryFile() as stream:
+        stream.write(told.encode())
+        stream.seek(0)
+        yield stream
+
+
 def _wait(child: Child, timeout_seconds: float, on_tick: Callable[[], None] | None) -> None:
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -201,6 +256,13 @@ def _wait(child: Child, timeout_seconds: float, on_tick: Callable[[], None] | No
                 raise
             if on_tick is not None:
                 on_tick()
+
+
+def _wait_at_most(child: Child, seconds: float) -> None:
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
 
 
 def _tied_to_our_life() -> tuple[str, ...]:

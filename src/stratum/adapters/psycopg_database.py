@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,8 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from stratum.adapters.bounded_look import looking
 from stratum.adapters.catalog_rows import fetch_row, fetch_rows
-from stratum.adapters.database_facts import observe_database_facts
+from stratum.adapters.database_copy import copy_files
+from stratum.adapters.database_facts import observe_columns, observe_database_facts, observe_properties
+from stratum.adapters.database_sessions import Connection, allow, drain, hold_newcomers, maintenance
 from stratum.adapters.database_statements import (
     create_statement,
     leave_parent,
@@ -23,8 +25,11 @@ from stratum.adapters.database_statements import (
     setting_statement,
 )
 from stratum.adapters.endpoint import Endpoint
+from stratum.adapters.migration_heads import observe_migrations
 from stratum.adapters.queries import query
+from stratum.adapters.server_rights import observe_rights
 from stratum.adapters.server_start import answers
+from stratum.core.adoption import ServerRights
 from stratum.core.backup import DatabaseFacts, DatabaseProperties, DigestMode, RoleFacts
 from stratum.core.errors import StratumError
 from stratum.core.identity import DatabaseIdentity, Identity
@@ -32,10 +37,7 @@ from stratum.core.proof import Check, Verdict, listed
 from stratum.ports import ServerHealth, Snapshot, SwapNames, TablePlacement
 
 _CONNECT_SECONDS = 10
-_DRAIN_SECONDS = 30.0
-_POLL_SECONDS = 0.05
-
-Connection = psycopg.Connection[tuple[Any, ...]]
+_CANARY = ("postgres", "stratum.canary")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +75,10 @@ class PsycopgDatabase:
             checksums, clock_at, failures = self._rows(connection, "server_health")[0]
         return ServerHealth(data_checksums=checksums, clock_at=clock_at, checksum_failures=failures)
 
+    def observe_rights(self, databases: Sequence[str]) -> ServerRights:
+        """What Stratum's roles lack here for their verbs."""
+        return observe_rights(self._connected, databases)
+
     def observe_identity(self, databases: Sequence[str]) -> Identity:
         """The cluster's identity now; only `databases` that exist are looked into."""
         with self._connected("postgres") as connection:
@@ -96,6 +102,11 @@ class PsycopgDatabase:
         with self._connected("postgres") as connection:
             return str(self._one(connection, "bootstrap_role"))
 
+    def is_superuser(self) -> bool:
+        """Whether whoever connects here may do everything."""
+        with self._connected("postgres") as connection:
+            return bool(self._one(connection, "is_superuser"))
+
     def roles(self) -> tuple[RoleFacts, ...]:
         with self._connected("postgres") as connection:
             rows = self._rows(connection, "roles")
@@ -118,10 +129,14 @@ class PsycopgDatabase:
                 name=row.text("name"), taken_at=row.moment("taken_at"), connect=lambda: self._connected(database)
             )
 
-    def observe_facts(self, database: str, mode: DigestMode) -> DatabaseFacts:
-        with self._connected(database) as connection:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    def observe_facts(self, database: str, mode: DigestMode, *, seconds: float | None = None) -> DatabaseFacts:
+        with self._connected(database) as connection, looking(connection, seconds=seconds):
             return observe_database_facts(connection, mode=mode)
+
+    def observe_properties(self, database: str) -> DatabaseProperties:
+        """How a database was made: what its own dump does not hold."""
+        with self._connected(database) as connection:
+            return observe_properties(connection)
 
     def create_database(self, name: str, properties: DatabaseProperties) -> int:
         """Create an empty database as `properties` describe it; returns its OID."""
@@ -129,6 +144,31 @@ class PsycopgDatabase:
         with self._connected("postgres") as connection:
             connection.execute(create_statement(name, properties, version))
             return int(dict(self._rows(connection, "databases"))[name])
+
+    def observe_size(self, database: str) -> int:
+        """Bytes of its files."""
+        with self._connected("postgres") as connection:
+            return int(self._rows(connection, "database_size", database=database)[0][0])
+
+    def copy_database(self, name: str, copy: str) -> None:
+        """Copy a database beside itself file by file; its sessions are ended, and none may begin meanwhile.
+
+        It belongs to the same role. Grants and settings of the database itself stay behind: see `apply_properties`.
+        (https://www.postgresql.org/docs/current/sql-createdatabase.html, TEMPLATE and STRATEGY)
+        """
+        owner, version = self.observe_properties(name).owner, self.server_version_num()
+        with self._connected(maintenance(name)) as connection:
+            try:
+                allow(connection, name, allowed=False)
+                drain(connection, [name])
+                copy_files(connection, name, copy, owner=owner, version_num=version)
+            finally:
+                allow(connection, name, allowed=True)
+
+    def observe_migration_head(self, database: str) -> str:
+        """Where its migrations stand, as `alembic 0001`; empty when no known tool keeps any."""
+        with self._connected(database) as connection:
+            return ", ".join(f"{found.tool} {found.head}" for found in observe_migrations(connection))
 
     def apply_properties(self, name: str, properties: DatabaseProperties) -> None:
         """Give a database the grants, settings, limit and comment that `pg_restore` without `-C` loses."""
@@ -140,7 +180,7 @@ class PsycopgDatabase:
 
     def drop_database(self, name: str) -> None:
         """Remove a database for good. One that is gone already is no error."""
-        with self._connected(_maintenance(name)) as connection:
+        with self._connected(maintenance(name)) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def swap_databases(self, names: SwapNames) -> None:
@@ -156,26 +196,27 @@ class PsycopgDatabase:
                 self.allow_connections(names.live, allowed=True)
             return
         present = [name for name in (names.live, names.beside) if name in oids]
-        with self._connected(_maintenance(*present)) as connection:
+        with self._connected(maintenance(*present)) as connection:
             try:
                 for name in present:
-                    _allow(connection, name, allowed=False)
-                self._drain(connection, present)
+                    allow(connection, name, allowed=False)
+                drain(connection, present)
                 with connection.transaction():
-                    _hold_newcomers(connection)
+                    if self._one(connection, "is_superuser"):
+                        hold_newcomers(connection)
                     if names.live in oids:
                         connection.execute(rename(names.live, names.kept))
                     connection.execute(rename(names.beside, names.live))
                     # In the same transaction: killed at any moment, the live database is never left closed.
-                    _allow(connection, names.live, allowed=True)
+                    allow(connection, names.live, allowed=True)
             except BaseException:
                 for name in set(present) & dict(self._rows(connection, "databases")).keys():
-                    _allow(connection, name, allowed=True)
+                    allow(connection, name, allowed=True)
                 raise
 
     def allow_connections(self, database: str, *, allowed: bool) -> None:
-        with self._connected(_maintenance(database)) as connection:
-            _allow(connection, database, allowed=allowed)
+        with self._connected(maintenance(database)) as connection:
+            allow(connection, database, allowed=allowed)
 
     def swap_obstacles(self, database: str) -> tuple[str, ...]:
         with self._connected("postgres") as connection:
@@ -204,6 +245,10 @@ class PsycopgDatabase:
         if wrong:
             return Check(name="collations", verdict=Verdict.FAILED, reason=listed(wrong))
         return Check(name="collations", verdict=Verdict.PROVEN, reason="every version is this system's")
+
+    def columns(self, database: str) -> dict[str, dict[str, str]]:
+        with self._connected(database) as connection:
+            return observe_columns(connection)
 
     def schemas(self, database: str) -> tuple[str, ...]:
         with self._connected(database) as connection:
@@ -327,6 +372,8 @@ class PsycopgDatabase:
         try:
             with self._connected(database) as connection:
                 for table in fetch_rows(connection, "tables_largest_first"):
+                    if (database, table.text("relation")) == _CANARY:
+                        continue  # the agent's own row, which it writes into a new cluster too, is nobody's data
                     row = connection.execute(b"SELECT EXISTS (SELECT FROM ONLY %b)" % table.sql("relation")).fetchone()
                     if row is not None and row[0]:
                         return True
@@ -335,22 +382,6 @@ class PsycopgDatabase:
                 raise
             return True
         return False
-
-    def _drain(self, connection: Connection, databases: list[str]) -> None:
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while True:
-            self._rows(connection, "end_sessions", databases=databases)
-            left = [row[0] for row in self._rows(connection, "sessions", databases=databases)]
-            if not left:
-                return
-            if time.monotonic() > deadline:
-                raise StratumError(
-                    "swap-blocked",
-                    database=databases[0],
-                    seconds=f"{_DRAIN_SECONDS:.0f}",
-                    sessions=listed(left),
-                )
-            time.sleep(_POLL_SECONDS)
 
     def _smoke(self, database: str, number: int, text: str) -> Check:
         name = f"smoke-{number}"
@@ -363,27 +394,6 @@ class PsycopgDatabase:
         if row is None or row[0] is None or row[0] is False:
             return Check(name=name, verdict=Verdict.FAILED, reason=f"{text}: answered {row[0] if row else 'no row'}")
         return Check(name=name, verdict=Verdict.PROVEN, reason=f"{text}: answered {row[0]}")
-
-
-def _hold_newcomers(connection: Connection) -> None:
-    """Let whoever connects wait until the names are swapped, and then find the new database under the name.
-
-    A newcomer that has looked the name up already would be told that the database does not exist. One that is
-    between the look-up and its lock on the database gets out of our way as a deadlock's loser, since it is the
-    one whose patience ends first.
-    """
-    connection.execute("SET LOCAL deadlock_timeout = '1min'")
-    connection.execute("LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE")
-
-
-def _maintenance(*touched: str) -> str:
-    """A database to work from that is not itself about to be renamed or dropped."""
-    return "template1" if "postgres" in touched else "postgres"
-
-
-def _allow(connection: Connection, database: str, *, allowed: bool) -> None:
-    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-    connection.execute(statement.format(sql.Identifier(database), sql.Literal(allowed)))
 
 
 def _primary(error: psycopg.Error) -> str:

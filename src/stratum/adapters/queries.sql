@@ -452,13 +452,25 @@ ORDER BY c.relpages DESC, n.nspname, c.relname
 SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname
 
 -- name: end_sessions
--- End every session on these databases; new ones are refused already. Autovacuum workers are ended too.
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%(databases)s) AND pid <> pg_backend_pid()
+-- End every session on these databases; new ones are refused already. Autovacuum workers are ended too. Who is no
+-- superuser may end neither those nor a superuser's sessions, and one refusal would end the statement.
+SELECT count(pg_terminate_backend(a.pid))
+FROM pg_stat_activity AS a
+LEFT JOIN pg_roles AS r ON r.oid = a.usesysid
+WHERE a.datname = ANY(%(databases)s) AND a.pid <> pg_backend_pid()
+  AND (current_setting('is_superuser') = 'on' OR a.backend_type = 'client backend' AND NOT r.rolsuper)
 
 -- name: sessions
--- Who is still connected to these databases.
-SELECT coalesce(nullif(application_name, ''), backend_type) || ' (process ' || pid || ')'
-FROM pg_stat_activity WHERE datname = ANY(%(databases)s) AND pid <> pg_backend_pid()
+-- Who is still connected to these databases. A rename ends autovacuum workers by itself.
+SELECT coalesce(nullif(application_name, ''), backend_type, 'a session of ' || usename, 'a session')
+       || ' (process ' || pid || ')'
+FROM pg_stat_activity
+WHERE datname = ANY(%(databases)s) AND pid <> pg_backend_pid()
+  AND (current_setting('is_superuser') = 'on' OR backend_type IS DISTINCT FROM 'autovacuum worker')
+
+-- name: is_superuser
+-- Whether this session may do everything.
+SELECT current_setting('is_superuser') = 'on'
 
 -- name: swap_obstacles
 -- What makes a rename of a database impossible: prepared transactions.
@@ -574,3 +586,220 @@ SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conn
 FROM pg_constraint c, target WHERE contype = 'f' AND conrelid = target.oid AND conparentid = 0
 UNION ALL
 SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t, target WHERE tgrelid = target.oid AND NOT tgisinternal AND tgparentid = 0
+
+-- name: database_size
+-- Bytes of a database's files.
+SELECT pg_database_size(%(database)s::name);
+
+-- ============================================================================================================
+-- Servers of the user's own: adopt and the checklist
+-- ============================================================================================================
+
+-- name: own_server
+-- What adopt says of a server: its version, whether we are a superuser, checksums, and Stratum's replication role.
+SELECT current_setting('server_version_num')::int / 10000,
+       current_setting('is_superuser') = 'on',
+       current_setting('data_checksums') = 'on',
+       EXISTS (SELECT FROM pg_roles WHERE rolname = 'stratum_replication' AND rolreplication)
+
+-- name: protected_tables
+-- Tables with row-level security: a dump by a role that is not exempt from it is refused.
+SELECT format('%I.%I', n.nspname, c.relname)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relrowsecurity AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY 1
+
+-- name: superuser_extensions
+-- Installed extensions that only a superuser can make.
+SELECT e.extname
+FROM pg_extension AS e
+JOIN pg_available_extension_versions AS v ON v.name = e.extname AND v.version = e.extversion
+WHERE v.superuser AND NOT v.trusted
+ORDER BY 1
+
+-- name: missing_server_rights
+-- Rights on the server that Stratum's roles lack for their verbs, seen as the one that restores; in words.
+SELECT lacking.what FROM (VALUES
+    (NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'stratum_backup'), 'there is no role stratum_backup'),
+    (NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'stratum_backup' AND pg_has_role(oid, 'pg_read_all_data', 'USAGE')),
+     'stratum_backup may not read every table'),
+    (NOT EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND (rolcreatedb OR rolsuper)),
+     current_user || ' may not make databases'),
+    (NOT pg_has_role('pg_signal_backend', 'USAGE'), current_user || ' may not end the sessions of others'),
+    (NOT pg_has_role('pg_read_all_data', 'USAGE'), current_user || ' may not read every table')
+) AS lacking (missing, what)
+WHERE lacking.missing
+
+-- name: missing_database_rights
+-- The same in one database: row-level security without exemption from it, and owners whose things we cannot make again.
+SELECT 'stratum_backup is not exempt from row-level security, and tables of ' || current_database() || ' have it'
+WHERE EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+              WHERE c.relrowsecurity AND n.nspname !~ '^pg_')
+  AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'stratum_backup' AND NOT (rolbypassrls OR rolsuper))
+UNION ALL
+SELECT current_user || ' is no member of ' || owner.name || ', who owns something in ' || current_database()
+FROM (SELECT DISTINCT pg_get_userbyid(c.relowner) AS name
+      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        AND NOT EXISTS (SELECT FROM pg_depend AS e
+                        WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+      UNION
+      SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()) AS owner
+WHERE NOT pg_has_role(owner.name, 'USAGE')
+
+-- ============================================================================================================
+-- Receiving WAL
+-- ============================================================================================================
+
+-- name: receiving_view
+-- Everything the receiver asks each second: which cluster this is, on which timeline it writes (pg_control tells a
+-- new one only after the next checkpoint), how far WAL is on its disk, its clock, the slot, how far the receiver
+-- wrote, and the limit of what the server keeps for it in MiB (-1: none).
+SELECT s.system_identifier::text,
+       ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int,
+       (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint,
+       clock_timestamp(),
+       slot.slot_name IS NOT NULL,
+       coalesce(slot.wal_status, ''),
+       coalesce(slot.active, false),
+       (SELECT max((r.write_lsn - '0/0'::pg_lsn)::bigint) FROM pg_stat_replication r
+        WHERE r.application_name = 'stratum_receiver' AND r.pid = slot.active_pid),
+       (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size')
+FROM pg_control_system() s
+LEFT JOIN pg_replication_slots slot ON slot.slot_name = 'stratum_receiver' AND slot.slot_type = 'physical'
+
+-- name: receiving_limit
+-- What the server keeps at most for a receiver that is away, in MiB.
+ALTER SYSTEM SET max_slot_wal_keep_size = {megabytes}
+
+-- name: replication_settings
+-- What a base backup needs of the server; each can be changed by a restart only.
+SELECT name, setting FROM pg_settings WHERE name IN ('wal_level', 'max_wal_senders');
+
+-- name: wal_segment_bytes
+-- The size of each WAL file, which initdb may have chosen.
+SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size';
+
+-- name: tablespaces
+-- Those outside the data directory.
+SELECT oid, pg_tablespace_location(oid) FROM pg_tablespace
+ WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid;
+
+-- name: receiver_flushed
+-- How far the receiver said that it has WAL on disk; NULL while it is away.
+SELECT max((flush_lsn - '0/0'::pg_lsn)::bigint) FROM pg_stat_replication WHERE application_name = 'stratum_receiver'
+
+-- name: commit_waiters
+-- Sessions whose commit waits for a standby, and since when their statement runs.
+SELECT pid, backend_start::text, coalesce(usename, ''), coalesce(datname, ''), application_name,
+       greatest(0, extract(epoch FROM clock_timestamp() - coalesce(query_start, state_change, backend_start)))::float8
+FROM pg_stat_activity WHERE wait_event = 'SyncRep' ORDER BY query_start, pid
+
+-- name: commit_view
+-- Whom commits wait for, what a session that sets nothing gets, how far WAL is on the server's disk, whether the
+-- receiver has caught up, whether the server takes it for synchronous, and how far it said that it has WAL on disk.
+SELECT current_setting('synchronous_standby_names'),
+       (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'),
+       (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint,
+       coalesce(bool_or(state = 'streaming'), false),
+       coalesce(bool_or(sync_state IN ('sync', 'quorum')), false),
+       max((flush_lsn - '0/0'::pg_lsn)::bigint)
+FROM pg_stat_replication WHERE application_name = 'stratum_receiver'
+
+-- name: commit_settings
+-- Roles and databases that were given another synchronous_commit than `on`. Stratum's own are none of them.
+SELECT concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname),
+       lower(substr(setting, length('synchronous_commit=') + 1))
+FROM pg_db_role_setting s
+LEFT JOIN pg_roles r ON r.oid = s.setrole
+LEFT JOIN pg_database d ON d.oid = s.setdatabase
+CROSS JOIN unnest(s.setconfig) AS setting
+WHERE setting LIKE 'synchronous_commit=%'
+  AND lower(substr(setting, length('synchronous_commit=') + 1)) NOT IN ('on', 'true', 'yes', '1')
+ORDER BY 1
+
+-- name: lowered_sessions
+-- Sessions that do not wait for the receiver: what their role or database was given says so, or the statement they
+-- ran last. What another session set earlier, or asked for when it connected, no view of the server shows.
+SELECT a.pid || ' ' || a.backend_start
+FROM pg_stat_activity a
+WHERE a.backend_type = 'client backend' AND a.application_name !~ '^stratum( |$)' AND a.pid <> pg_backend_pid()
+  AND (a.query ~* '\msynchronous_commit\M\s*(=|to)\s*''?(off|local|remote_write|false|no|0)\M'
+       OR EXISTS (
+           SELECT FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) AS setting
+           WHERE s.setrole IN (0, a.usesysid) AND s.setdatabase IN (0, a.datid)
+             AND setting ~* '^synchronous_commit=(off|local|remote_write|false|no|0)$'))
+
+-- name: commits_wait
+-- Acknowledge a commit only when the receiver has it on disk.
+ALTER SYSTEM SET synchronous_standby_names = 'stratum_receiver'
+
+-- name: commits_go_on
+-- Acknowledge commits as soon as the server has them on its own disk.
+ALTER SYSTEM SET synchronous_standby_names = ''
+
+-- name: restore_point
+-- Write a named restore point; which cluster and timeline it is of, where it ends, and the server's time.
+SELECT s.system_identifier::text,
+       ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int,
+       (pg_create_restore_point(%(name)s) - '0/0'::pg_lsn)::bigint,
+       clock_timestamp()
+FROM pg_control_system() s
+
+-- ============================================================================================================
+-- A clone before and after a rehearsal: clone_look, clone_watch
+-- ============================================================================================================
+
+-- name: clone_tables
+-- Ordinary tables and partition leaves, with the file that holds their rows.
+SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name,
+       pg_catalog.pg_relation_filenode(c.oid)::bigint AS filenode,
+       pg_catalog.pg_total_relation_size(c.oid) AS bytes,
+       pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname, c.relname
+
+-- name: clone_columns
+-- Columns of those tables, by the number that a new name does not change.
+SELECT a.attrelid::bigint AS oid, a.attnum::int AS number, a.attname AS name,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, pg_catalog.quote_ident(a.attname) AS quoted
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum
+
+-- name: clone_rows
+-- Rows of one table.
+SELECT count(*) AS rows FROM {table}
+
+-- name: clone_column_facts
+-- Of a few columns of one table: rows in which each is filled, and where asked for a digest of its values.
+SELECT {wanted} FROM {table}
+
+-- name: clone_locks
+-- Locks on tables that others hold now.
+SELECT d.datname AS database, l.relation::bigint AS oid, l.mode AS mode
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_database AS d ON d.oid = l.database
+WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+  AND l.mode = ANY (%(modes)s)
+
+-- ==========================================================================================================
+-- Whether an older release knows today's schema: psycopg_database
+-- ==========================================================================================================
+
+-- name: columns
+-- Every column of users' tables and views, with its type and whether a new row has to bring a value for it.
+-- Partitions come and go by themselves: their table stands for them.
+SELECT n.nspname || '.' || c.relname AS relation, a.attname AS name,
+       pg_catalog.format_type(a.atttypid, a.atttypmod)
+           || CASE WHEN a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' THEN ' not null' ELSE '' END AS type
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY 1, a.attnum

@@ -52,6 +52,9 @@ class ReadOnlyServices:
     def stop(self) -> None:
         """Leave those that run as they are."""
 
+    def stop_writers(self) -> None:
+        """Leave those that run as they are."""
+
     def renew(self, name: str) -> None:
         """Leave it as it is."""
 

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,22 @@ from stratum.core.stack import Secret
 
 _PORT = 5432
 _SOCKETS = "stratum-"
+_SOCKET_PATH_LIMIT = 90
+_STATEMENTS = "statements.log"
 _INITDB_SECONDS = 120.0
 
+_REHEARSAL = """
+# What the new version does is written down, and what it rewrites goes through WAL as in production.
+wal_level = replica
+logging_collector = on
+log_destination = 'csvlog'
+log_directory = '{home}'
+log_filename = '{log}'
+log_rotation_age = 0
+log_rotation_size = 0
+log_min_duration_statement = 0
+lc_messages = 'C'
+"""
 _CONFIGURATION = """
 # Thrown away after use: nothing here has to survive a crash, and nothing may reach or be taken for production.
 listen_addresses = ''
@@ -60,18 +74,29 @@ class ScratchServers:
     run_as: RunAs | None
 
     @contextmanager
-    def open(self, *, purpose: str, bootstrap_role: str) -> Iterator[Endpoint]:
+    def open(
+        self, *, purpose: str, bootstrap_role: str, rehearse: Callable[[Endpoint], None] | None = None
+    ) -> Iterator[Endpoint]:
         """A new, empty server on a Unix socket of its own; gone, with its files, when the block ends.
 
-        `purpose` names the directory, so that a person who finds one knows what it was for.
+        `purpose` names the directory, so that a person who finds one knows what it was for. What `rehearse` loads into
+        it is served to a new version: then it logs every statement, writes WAL as a server that others depend on, and
+        takes any password: what connects comes through a private directory and knows the real one.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         _give_to(self.run_as, self.directory)
         home = self.directory / f"{purpose}-{secrets.token_hex(4)}"
-        with _owned(home, self.run_as), _socket_directory(home, self.run_as) as sockets:
+        near = rehearse is not None
+        with owned_directory(home, self.run_as), _socket_directory(home, self.run_as, near=near) as sockets:
             password = Secret(secrets.token_urlsafe(24))
             self._initialise(home, sockets, password, bootstrap_role)
             endpoint = Endpoint(host=str(sockets), port=_PORT, user=bootstrap_role, password=password)
+            if rehearse is not None:
+                with self._running(home, endpoint, last=signal.SIGINT):
+                    rehearse(endpoint)
+                with (home / "data" / "postgresql.conf").open("a", encoding="utf-8") as stream:
+                    stream.write(_REHEARSAL.format(home=home, log=_STATEMENTS))
+                (home / "data" / "pg_hba.conf").write_text("local all all trust\n", encoding="utf-8")
             with self._running(home, endpoint):
                 yield endpoint
 
@@ -119,7 +144,7 @@ class ScratchServers:
         (home / "data" / "pg_hba.conf").write_text("local all all scram-sha-256\n", encoding="utf-8")
 
     @contextmanager
-    def _running(self, home: Path, endpoint: Endpoint) -> Iterator[None]:
+    def _running(self, home: Path, endpoint: Endpoint, *, last: signal.Signals = signal.SIGQUIT) -> Iterator[None]:
         log = home / "log"
         with log.open("ab") as stream:
             argv = (self.installation.program("postgres"), "-D", str(home / "data"), "-p", str(_PORT))
@@ -128,13 +153,13 @@ class ScratchServers:
                 wait_until_ready(endpoint, has_ended=lambda: server.poll() is not None, log=log)
                 yield
             finally:
-                # An immediate shutdown: nothing of a throwaway server is worth a checkpoint.
+                # An immediate shutdown: nothing of a throwaway server is worth a checkpoint, unless it goes on.
                 # (https://www.postgresql.org/docs/current/server-shutdown.html)
-                end_group(server, first=signal.SIGQUIT)
+                end_group(server, first=last)
 
 
 @contextmanager
-def _owned(home: Path, run_as: RunAs | None) -> Iterator[None]:
+def owned_directory(home: Path, run_as: RunAs | None) -> Iterator[Path]:
     """A directory whose lock says that its owner lives; removed at the end whatever happened.
 
     The lock stands beside the directory, so that it is there first and gone last.
@@ -145,7 +170,7 @@ def _owned(home: Path, run_as: RunAs | None) -> Iterator[None]:
         home.mkdir(mode=0o700)
         _give_to(run_as, home)
         try:
-            yield
+            yield home
         finally:
             shutil.rmtree(home)
     finally:
@@ -167,12 +192,29 @@ def _is_owned(home: Path) -> bool:
     return False
 
 
+def statement_log(endpoint: Endpoint) -> Path:
+    """Where a rehearsal's server writes its statements, as CSV."""
+    home = Path(endpoint.host).parent
+    home = home if (home / "data").is_dir() else Path((Path(endpoint.host) / "home").read_text(encoding="utf-8"))
+    return (home / _STATEMENTS).with_suffix(".csv")
+
+
 @contextmanager
-def _socket_directory(home: Path, run_as: RunAs | None) -> Iterator[Path]:
-    """A short private directory: a Unix socket's path may not be longer than 107 bytes."""
+def _socket_directory(home: Path, run_as: RunAs | None, *, near: bool) -> Iterator[Path]:
+    """A short private directory: a Unix socket's path may not be longer than 107 bytes.
+
+    With `near` it lies beside the data where it can, for a container that shares no other directory.
+    """
+    if near and len(str(home)) < _SOCKET_PATH_LIMIT:
+        path = home / "s"
+        path.mkdir(mode=0o700)
+        _give_to(run_as, path)
+        yield path
+        return
     with tempfile.TemporaryDirectory(prefix=_SOCKETS) as name:
         path = Path(name)
         (home / "sockets").write_text(name, encoding="utf-8")
+        (path / "home").write_text(str(home), encoding="utf-8")
         _give_to(run_as, path)
         yield path
 

@@ -14,6 +14,8 @@ from stratum.core.services import ServiceState
 
 NO_MORE_WAITING = signal.SIGHUP
 """Tells a supervisor to start at once what waits to be started again."""
+ONLY_THE_LAST = signal.SIGUSR1
+"""Tells a supervisor to end what writes to the database, and to start none of it until it is hurried."""
 TOLD_BY = "STRATUM_SERVICES"
 """The variable of the supervisor's environment that holds its `Orders`: they contain passwords."""
 
@@ -34,6 +36,8 @@ class ServiceSpec:
     gid: int | None = None
     grace_seconds: float = 10.0
     """How long it may take to end."""
+    stops_last: bool = False
+    """Whether it goes on until the database has stopped: it receives the end of its WAL."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,19 +7,25 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv import dotenv_values
+
 from stratum.adapters import durable
-from stratum.adapters.certificate import observe_certificate_end
+from stratum.adapters import stack_templates as templates
+from stratum.adapters.certificate import observe_certificate
+from stratum.adapters.env_file import replace_variable
 from stratum.adapters.process import run_tool
+from stratum.adapters.stack_fingerprint import fingerprint
 from stratum.core.errors import StratumError
-from stratum.ports import StackFilesState
+from stratum.core.stack import StackFilesState
 
 _SECRETS = ("POSTGRES_PASSWORD", "POSTGRES_SUPERUSER_PASSWORD", "BACKUP_PASSWORD", "REPLICATION_PASSWORD")
+OWN_SERVER_SECRETS = ("BACKUP_PASSWORD", "REPLICATION_PASSWORD", "MAINTENANCE_PASSWORD")
 _CONSOLE_SECRETS = ("CONSOLE_PASSWORD", "JWT_SECRET")
 _WELL_KNOWN = {
     "CHANGE_ME_STRONG",
@@ -32,119 +38,99 @@ _WELL_KNOWN = {
 _SHORTEST = 12
 _FIRST_PORT = 5433
 
-_STRATUM_TOML = """# Everything Stratum knows about this stack; an unknown key is refused.
-# All settings: docs/reference/settings.md
-
-[stack]
-name = "{name}"                # what you type to confirm
-runtime = "embedded"           # local processes, no Docker
-
-[database]
-databases = {databases}     # guarded databases; the first is the application's
-directory = {directory}
-
-[archive]
-path = {archive}             # put it on another disk: on the same one it dies with the data
-# failure_domain = "other-disk"  # declare what the kernel cannot see: same-disk, other-disk or other-host
-
-[backup]
-schedule = "0 1 * * *"         # when the agent takes a backup and then prunes; empty: never
-timezone = "{timezone}"
-digest = "full"                # full, sampled or counts
-collapse_limit = 0.5           # a dump that lost more than this share of the rows is not called a backup
-
-[retention]
-keep_days = 14
-keep_last = 3
-daily = 0
-weekly = 0
-monthly = 0
-
-[drill]
-schedule = "0 3 * * *"         # when the agent restores the newest backup beside and compares it
-smoke_sql = []                 # e.g. ["SELECT count(*) > 0 FROM accounts"]
-
-[restore]
-undo_window = "72h"            # how long what a restore replaced is kept
-
-[commands]
-migrate = []                   # e.g. ["alembic", "upgrade", "head"]; DATABASE_URL is set for it
-seed = []
-
-[notify]
-urls = []                      # where alarms go, e.g. ["mailto://$USER:$PASS@example.org"], $NAMEs from .env
-heartbeat_url = ""             # asked for after each backup, so that silence raises the alarm elsewhere
-
-[console]
-enabled = {console}         # whether `stratum up` starts the agent, the backend and the frontend
-database = "stratum_console"   # their own database: users, sessions and their audit
-
-[check]
-accept = []                    # checklist lines whose risk you accept by name
-"""
-
-_ENV = """# Secrets of this stack, generated. Never commit this file.
-POSTGRES_USER=stratum
-POSTGRES_DB=stratum_db
-POSTGRES_PORT={port}
-{secrets}
-"""
-
-_CONSOLE_ENV = """# The console. Its ports are wishes: a free one is taken where another program listens, and said.
-FRONTEND_PORT=3000
-BACKEND_PORT=4001
-AGENT_PORT=4002
-{secrets}
-JWT_ACCESS_TTL=15m
-JWT_REFRESH_TTL_MS=90d
-AUTORUN_MIGRATIONS=true
-SEED_ON_START=false
-"""
-
-_GITIGNORE = """.env
-.stratum/
-archive/
-"""
-
-_MAKEFILE = """# Each target is one call of the command line.
-STRATUM ?= stratum
-
-up stop down status check backup drill prune migrate seed logs:
-\t$(STRATUM) $@
-
-.PHONY: up stop down status check backup drill prune migrate seed logs
-"""
-
 
 def lay_down(directory: Path, *, name: str, database_directory: str, archive: str, console: bool) -> tuple[Path, ...]:
-    """Write a new stack's files, with generated secrets in a 0600 .env; returns what was written.
+    """Write a new embedded stack's files, with generated secrets in a 0600 .env; returns what was written.
 
     Raises `stack-exists` before anything is written; a .gitignore or Makefile that exists is left as it is,
     except that .gitignore gets the lines it lacks.
     """
+    env = templates.ENV.format(port=_free_port(), secrets=_generated(_SECRETS))
+    if console:
+        env += templates.CONSOLE_ENV.format(secrets=_generated(_CONSOLE_SECRETS))
+    toml = render_settings(
+        name=name,
+        databases=["stratum_db", "stratum_console"] if console else ["stratum_db"],
+        place=f"directory = {_quoted(database_directory)}",
+        archive=archive,
+        console=console,
+    )
+    return write_stack(directory, toml=toml, env=env, ignored=templates.GITIGNORE, makefile=templates.MAKEFILE)
+
+
+def lay_down_compose(directory: Path, *, name: str, variables: Mapping[str, str], console: bool) -> tuple[Path, ...]:
+    """Write a new Compose stack's stratum.toml, .env, Makefile and .gitignore; see `lay_down`.
+
+    `variables` are set in .env beside generated secrets. A .env that was copied from .env.example stays, and gets
+    what it lacks or leaves empty.
+    """
+    if (directory / "stratum.toml").exists():
+        raise StratumError("stack-exists", directory=directory, file="stratum.toml")
+    directory.mkdir(parents=True, exist_ok=True)
+    env = directory / ".env"
+    wanted = {**variables, **{secret: secrets.token_urlsafe(32) for secret in (*_SECRETS, *_CONSOLE_SECRETS)}}
+    if env.exists():
+        written = (env,) if complete_env(env, wanted) else ()
+    else:
+        text = "\n".join(f"{key}={value}" for key, value in wanted.items())
+        durable.write_file(env, templates.COMPOSE_ENV.format(variables=text), mode=0o600)
+        written = (env,)
+    toml = render_settings(
+        name=name,
+        databases=["stratum_db", "stratum_console"] if console else ["stratum_db"],
+        place='service = "postgres"           # the Compose service that runs PostgreSQL',
+        archive=None,
+        console=console,
+    )
+    return (
+        *written,
+        *_write_around(directory, toml=toml, ignored=templates.COMPOSE_GITIGNORE, makefile=templates.COMPOSE_MAKEFILE),
+    )
+
+
+def render_settings(*, name: str, databases: Sequence[str], place: str, archive: str | None, console: bool) -> str:
+    """A new stratum.toml. `place` is what [database] says beside the names; without `archive` it is Compose's."""
+    return templates.STRATUM_TOML.format(
+        timezone=observe_timezone(),
+        name=name,
+        runtime=templates.COMPOSE if archive is None else templates.EMBEDDED,
+        databases=json.dumps(list(databases), ensure_ascii=False),
+        place=place,
+        archive=templates.ARCHIVE_OF_COMPOSE if archive is None else templates.ARCHIVE.format(archive=_quoted(archive)),
+        commands=templates.CONSOLE_COMMANDS if console and archive is None else templates.NO_COMMANDS,
+        console="true" if console else "false",
+    )
+
+
+def write_stack(directory: Path, *, toml: str, env: str, ignored: str, makefile: str) -> tuple[Path, ...]:
+    """Put the files in place; raises `stack-exists` before anything is written."""
     for file in ("stratum.toml", ".env"):
         if (directory / file).exists():
             raise StratumError("stack-exists", directory=directory, file=file)
     directory.mkdir(parents=True, exist_ok=True)
-    toml = _STRATUM_TOML.format(
-        timezone=observe_timezone(),
-        name=name,
-        databases='["stratum_db", "stratum_console"]' if console else '["stratum_db"]',
-        directory=_quoted(database_directory),
-        archive=_quoted(archive),
-        console="true" if console else "false",
-    )
-    env = _ENV.format(port=_free_port(), secrets=_generated(_SECRETS))
-    if console:
-        env += _CONSOLE_ENV.format(secrets=_generated(_CONSOLE_SECRETS))
     durable.write_file(directory / ".env", env, mode=0o600)
-    durable.write_file(directory / "stratum.toml", toml)
-    _add_lines(directory / ".gitignore", _GITIGNORE.splitlines())
-    written = [directory / name for name in ("stratum.toml", ".env", ".gitignore")]
+    return (directory / ".env", *_write_around(directory, toml=toml, ignored=ignored, makefile=makefile))
+
+
+def _write_around(directory: Path, *, toml: str, ignored: str, makefile: str) -> tuple[Path, ...]:
+    """All that holds no secret."""
+    durable.write_file(directory / "stratum.toml", toml, mode=0o644)
+    add_lines(directory / ".gitignore", ignored.splitlines())
+    written = [directory / "stratum.toml", directory / ".gitignore"]
     if not (directory / "Makefile").exists():
-        durable.write_file(directory / "Makefile", _MAKEFILE)
+        durable.write_file(directory / "Makefile", makefile, mode=0o644)
         written.append(directory / "Makefile")
     return (*written, *_lay_down_monitoring(directory / "monitoring"))
+
+
+def complete_env(file: Path, variables: Mapping[str, str]) -> bool:
+    """Give a .env that is there the variables it lacks or leaves empty; no value that is set is changed."""
+    found = dotenv_values(file, interpolate=False, encoding="utf-8")
+    missing = {name: value for name, value in variables.items() if not found.get(name)}
+    for name, value in missing.items():
+        replace_variable(file, name, value)
+    file.chmod(0o600)
+    return bool(missing)
 
 
 def _lay_down_monitoring(folder: Path) -> tuple[Path, ...]:
@@ -164,12 +150,14 @@ class StackFilesOnDisk:
     directory: Path
     environment: Mapping[str, str] = field(repr=False)
     """Holds passwords."""
+    wanted: tuple[str, ...] = _SECRETS
+    """Secrets that .env has to hold."""
 
     def observe(self) -> StackFilesState:
         env = self.directory / ".env"
         ends_at, problem = self._certificate()
-        weak = [name for name in _SECRETS if _is_weak(self.environment.get(name, ""))]
-        weak += [name for name in _CONSOLE_SECRETS if name in self.environment and _is_weak(self.environment[name])]
+        weak = [name for name in self.wanted if is_weak(self.environment.get(name, ""))]
+        weak += [name for name in _CONSOLE_SECRETS if name in self.environment and is_weak(self.environment[name])]
         return StackFilesState(
             env_mode=env.stat().st_mode & 0o777 if env.exists() else None,
             env_ignored_by_git=self._ignored(),
@@ -178,23 +166,21 @@ class StackFilesOnDisk:
             certificate_problem=problem,
         )
 
+    def fingerprint(self) -> str:
+        return fingerprint(self.directory, self.environment)
+
     def protect_env(self) -> None:
         (self.directory / ".env").chmod(0o600)
 
     def ignore_env(self) -> None:
-        _add_lines(self.directory / ".gitignore", [".env"])
+        add_lines(self.directory / ".gitignore", [".env"])
 
     def _certificate(self) -> tuple[datetime | None, str]:
-        """When the certificate of .env ends, and why that could not be seen; neither where none is named."""
+        """When the certificate of .env ends, and why it cannot serve; neither where none is named."""
         named = self.environment.get("NGINX_CERT_PATH", "")
         if not named:
             return None, ""
-        try:
-            return observe_certificate_end(self.directory / named), ""
-        except OSError as error:
-            return None, f"{named}: {error.strerror}"
-        except ValueError:
-            return None, f"{named} holds no certificate"
+        return observe_certificate(self.directory, named, self.environment.get("NGINX_KEY_PATH", ""))
 
     def _ignored(self) -> bool | None:
         """What git itself says; a checkout without git on the machine is judged by .gitignore's own line."""
@@ -226,13 +212,16 @@ def observe_timezone() -> str:
     return "UTC" if named in {"UTC", "Etc/UTC"} else named
 
 
-def _is_weak(value: str) -> bool:
+def is_weak(value: str) -> bool:
+    """Whether a secret is empty, short or one that examples use."""
     return len(value) < _SHORTEST or value in _WELL_KNOWN
 
 
-def _add_lines(file: Path, lines: list[str]) -> None:
+def add_lines(file: Path, lines: Sequence[str]) -> None:
+    """Give a file the lines it lacks; it is made where it is missing."""
     before = file.read_text(encoding="utf-8") if file.exists() else ""
-    missing = [line for line in lines if line not in before.splitlines()]
+    there = {line.strip("/") for line in before.splitlines()}
+    missing = [line for line in lines if line.strip("/") not in there]
     if missing:
         joint = "" if not before or before.endswith("\n") else "\n"
         durable.write_file(file, before + joint + "\n".join(missing) + "\n", mode=0o644)
