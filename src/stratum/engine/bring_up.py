@@ -6,6 +6,7 @@ from stratum.core.errors import StratumError
 from stratum.core.identity import Likeness
 from stratum.core.plan import Effect, Facts, Plan, Step
 from stratum.core.services import console_address
+from stratum.engine.releases import note_release
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.tripwire import (
     Sighting,
@@ -51,7 +52,7 @@ def bring_up(ports: Ports) -> Outcome:
     outcome = ports.run(Prepared(plan=plan, actions=up_actions(plan, ports, failed)), ports)
     if failed:
         raise failed[0]
-    return outcome
+    return note_release(ports, outcome)
 
 
 _MAKE = Step(
@@ -107,7 +108,7 @@ def up_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None = Non
         return {"port": state.port, "detail": state.detail}
 
     def unstart(_: Facts) -> None:
-        if not plan.params["was_running"]:
+        if not plan.params["was_running"] and not ports.stack.external:
             ports.runtime.stop()
 
     def recognise(_: Facts) -> None:
@@ -144,12 +145,22 @@ def _console_actions(plan: Plan, ports: Ports, failed: list[StratumError] | None
 
 
 def take_down(ports: Ports) -> None:
-    """End the services, then stop the database the clean way, after noting how far it got; the data stays."""
-    ports.services.stop()
+    """End what writes, stop the database the clean way after noting how far it got, then the agent; the data stays.
+
+    In this order the end of the WAL arrives in the archive. A commit that waits for a receiver holds nothing up: the
+    server ends its session.
+
+    A server of the user's own goes on running; raises `not-from-here` where there is nothing else to stop.
+    """
+    if ports.stack.external and not ports.services.observe(ask=False):
+        raise StratumError("not-from-here", what="stop a server of your own")
+    ports.services.stop_writers()
     if ports.runtime.observe().state is RunState.RUNNING:
         if observe_sighting(ports).likeness is Likeness.SAME:
             record_identity(ports)
-        ports.runtime.stop()
+        if not ports.stack.external:
+            ports.runtime.stop()
+    ports.services.stop()
 
 
 def _refuse_unless_first(ports: Ports) -> None:

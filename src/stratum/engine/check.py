@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from stratum.core.backup import Manifest
-from stratum.core.checklist import Line, LineState
+from stratum.core.checklist import LINES, Line, LineState, Place
 from stratum.core.errors import StratumError
 from stratum.core.identity import Likeness
 from stratum.core.plan import JournalKind
 from stratum.core.proof import Proof, Verdict, listed, newest_proven, standing_proofs
 from stratum.core.services import ServicePhase, ServiceState
 from stratum.core.sizes import render_age, render_bytes
+from stratum.engine.check_copies import look_at_copies, look_at_scrub, survives_elsewhere
+from stratum.engine.check_receiving import look_at_continuity, look_at_receiving, look_at_slot_lag, look_at_zero_loss
+from stratum.engine.deploy import project_of
 from stratum.engine.run_plan import describe_unfinished, observe_cut
 from stratum.engine.tripwire import observe_sighting
 from stratum.ports import Ports, Role, RunState
@@ -22,18 +25,37 @@ _RECENT, _WEEK = timedelta(hours=24), timedelta(days=7)
 _STARTING = timedelta(seconds=30)
 _CERTIFICATE = timedelta(days=21)
 _CLOCK_SECONDS = 5.0
-_DESTRUCTIVE = {"destroy", "identity-accept"}
+_DESTRUCTIVE = {"destroy", "destroy-volume", "identity-accept"}
 
 Look = Callable[[Ports], Line]
 
 
 def run_check(ports: Ports) -> tuple[Line, ...]:
-    """Look at every line. Changes nothing; what cannot be looked at is said, and is not green."""
-    return tuple(_looked_at(name, look, ports) for name, look in _LOOKS.items())
+    """Look at every line that can be seen from here. Changes nothing; what cannot be looked at is not green."""
+    return tuple(_looked_at(name, look, ports) for name, look in _LOOKS.items() if _is_seen_from_here(name, ports))
+
+
+def look_again(names: Sequence[str], ports: Ports) -> tuple[Line, ...]:
+    """The same for a few lines that are cheap to look at and should not wait for the rest."""
+    return tuple(_looked_at(name, _LOOKS[name], ports) for name in names)
+
+
+def _is_seen_from_here(name: str, ports: Ports) -> bool:
+    kind = LINES[name]
+    if name == ("volume-held" if ports.stack.external else "own-server"):
+        return False
+    if ports.project is not None:
+        return kind.place is Place.HOST
+    if ports.inside:
+        return kind.place is Place.INSIDE
+    return not kind.docker_only
 
 
 def mend(ports: Ports) -> None:
-    """Mend what can be mended without touching data: the mode of .env, and .gitignore."""
+    """Mend what can be mended without touching data: the mode of .env, .gitignore, the holder of the volume."""
+    project = ports.project
+    if project is not None and not project.external and project.look()[1].exists:
+        project.keep_volume()
     state = ports.files.observe()
     if state.env_mode is not None and state.env_mode & 0o077:
         ports.files.protect_env()
@@ -71,6 +93,33 @@ def _archive(ports: Ports) -> Line:
 def _data_directory(ports: Ports) -> Line:
     state = ports.runtime.observe()
     return _line("data-directory", holds=state.state is RunState.RUNNING, detail=state.detail)
+
+
+def _volume_held(ports: Ports) -> Line:
+    _, volume = project_of(ports).look()
+    problem = "" if volume.held else "held by no running container: it can be removed or pruned"
+    if not volume.exists or volume.empty:
+        problem = "empty" if volume.exists else "gone"
+    return _line("volume-held", holds=not problem, volume=volume.name, problem=problem)
+
+
+def _own_server(ports: Ports) -> Line:
+    rights = ports.runtime.server(Role.MAINTENANCE).database.observe_rights(ports.stack.databases)
+    replication = "yes" if rights.may_replicate else "no, so there is no restore to any moment"
+    return _line("own-server", holds=not rights.missing, missing=listed(rights.missing), replication=replication)
+
+
+def _other_volumes(ports: Ports) -> Line:
+    names = project_of(ports).other_volumes(ports.stack.file_sets)
+    return _line("other-volumes", holds=not names, volumes=listed(names))
+
+
+def _docker(ports: Ports) -> Line:
+    try:
+        found = project_of(ports).check()
+    except StratumError as error:
+        return _line("docker", holds=False, problem=error.message)
+    return _line("docker", holds=True, engine=found.engine, compose=found.compose)
 
 
 def _identity(ports: Ports) -> Line:
@@ -122,8 +171,8 @@ def _dumps_readable(ports: Ports) -> Line:
     if newest is None:
         return _no_backup("dumps-readable")
     try:
-        path = ports.archive.backup_path(newest.id)
-        entries = sum(len(tools.contents(path / database.path)) for database in newest.databases)
+        with ports.archive.opened(newest.id) as path:
+            entries = sum(len(tools.contents(path / database.path)) for database in newest.databases)
     except StratumError as error:
         return _line("dumps-readable", holds=False, problem=error.message)
     return _line("dumps-readable", holds=True, entries=entries)
@@ -157,7 +206,9 @@ def _disk_space(ports: Ports) -> Line:
 
 def _off_the_disk(ports: Ports) -> Line:
     domain = ports.archive.failure_domain()
-    return _line("off-the-disk", holds=domain.name in {"other-disk", "other-host"}, domain=domain.name)
+    found = survives_elsewhere(ports)
+    name = found.failure_domain if found and domain.name not in {"other-disk", "other-host"} else domain.name
+    return _line("off-the-disk", holds=name in {"other-disk", "other-host"}, domain=name)
 
 
 def _env_private(ports: Ports) -> Line:
@@ -245,6 +296,10 @@ def _newest(ports: Ports) -> Manifest | None:
 _LOOKS: dict[str, Look] = {
     "archive": _archive,
     "data-directory": _data_directory,
+    "volume-held": _volume_held,
+    "own-server": _own_server,
+    "other-volumes": _other_volumes,
+    "docker": _docker,
     "identity": _identity,
     "recent-backup": _recent_backup,
     "backup-size": _backup_size,
@@ -254,12 +309,18 @@ _LOOKS: dict[str, Look] = {
     "no-destructive-command": _no_destructive_command,
     "disk-space": _disk_space,
     "off-the-disk": _off_the_disk,
+    "copies": look_at_copies,
+    "archive-reread": look_at_scrub,
     "env-private": _env_private,
     "env-ignored": _env_ignored,
     "secrets": _secrets,
     "clock": _clock,
     "checksums": _checksums,
     "checksum-failures": _checksum_failures,
+    "wal-received": look_at_receiving,
+    "wal-continuous": look_at_continuity,
+    "slot-lag": look_at_slot_lag,
+    "zero-loss-degraded": look_at_zero_loss,
     "certificate": _certificate,
     "notifications": _notifications,
     "services": look_at_services,

@@ -9,6 +9,9 @@ from stratum.core.plan import Effect, Facts, Plan, Step, observe_progress
 from stratum.core.proof import Verdict, newest_drill
 from stratum.core.retention import RetentionDecision, decide_retention
 from stratum.core.sizes import render_bytes
+from stratum.engine.check_copies import is_copied
+from stratum.engine.prune_physical import decide_base_backups, removable_wal, remove_base, remove_wal
+from stratum.engine.restore_files import observe_kept_files
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.take_dump import clock_guard
 from stratum.engine.tripwire import refuse_look_alike
@@ -36,23 +39,36 @@ def prune(ports: Ports) -> Outcome:
     refuse_look_alike(ports)
     ports.archive.check_writable()
     now = ports.clock.now()
-    going = [decision for decision in decide(ports) if not decision.keep]
-    databases, clusters = _expired_databases(ports), _expired_clusters(ports)
+    going = [decision for decision in decide(ports) if not decision.keep and is_copied(decision.backup_id, ports)]
+    bases = [d for d in decide_base_backups(ports) if not d.keep and is_copied(d.backup_id, ports)]
+    wal = removable_wal(ports)
+    databases, clusters, files = _expired_databases(ports), _expired_clusters(ports), _expired_files(ports)
     plan = Plan(
         id=new_plan_id(now),
         verb="prune",
         stack=ports.stack.name,
         created_at=now,
-        headline=f"remove {len(going)} backups and {len(databases) + len(clusters)} replaced databases",
+        headline=f"remove {len(going) + len(bases)} backups and {len(databases) + len(clusters)} replaced databases",
         steps=(
-            *(_backup_step(decision) for decision in going),
+            *(_backup_step(decision) for decision in (*going, *bases)),
+            *(
+                _step(f"wal-{cluster}", f"remove WAL before segment {first}: no base backup needs it")
+                for cluster, first in wal.items()
+            ),
             *(_step(f"drop-{name}", f"drop database {name}: its undo window is over") for name in databases),
             *(_step(f"delete-{label}", f"delete the data directory kept as {label}") for label in clusters),
+            *(
+                _step(f"discard-{name}-{label}", f"delete the files of {name} that a restore replaced ({label})")
+                for name, label in files
+            ),
         ),
         params={
             "backups": [decision.backup_id for decision in going],
+            "bases": [decision.backup_id for decision in bases],
+            "wal": [f"{cluster} {first}" for cluster, first in wal.items()],
             "databases": list(databases),
             "clusters": list(clusters),
+            "files": [f"{name} {label}" for name, label in files],
         },
         guards=(_drill_guard(ports), _collapse_guard(ports), clock_guard(ports)),
     )
@@ -85,15 +101,26 @@ def prune_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
 
         return Action(name=f"delete-{label}", run=run)
 
+    def discard(entry: str) -> Action:
+        name, label = entry.split(" ")
+
+        def run(_: Facts) -> None:
+            ports.file_sets.discard(name, label)
+
+        return Action(name=f"discard-{name}-{label}", run=run)
+
     return (
         *(remove(name) for name in _names(plan, "backups")),
+        *(remove_base(name, ports) for name in _names(plan, "bases")),
+        *(remove_wal(entry, ports) for entry in _names(plan, "wal")),
         *(drop(name) for name in _names(plan, "databases")),
         *(delete(name) for name in _names(plan, "clusters")),
+        *(discard(entry) for entry in _names(plan, "files")),
     )
 
 
 def _names(plan: Plan, param: str) -> tuple[str, ...]:
-    value = plan.params[param]
+    value = plan.params.get(param)
     return tuple(value) if isinstance(value, list) else ()
 
 
@@ -111,15 +138,29 @@ def _expired_databases(ports: Ports) -> tuple[str, ...]:
     return tuple(kept.name for kept in observe_kept(ports) if kept.since < oldest)
 
 
+_SET_ASIDE = frozenset({"restore", "restore-cluster", "undo-restore-cluster"})
+"""Verbs whose plans keep a data directory that they replaced."""
+
+
 def _expired_clusters(ports: Ports) -> tuple[str, ...]:
     """Data directories that a restore set aside longer ago than the undo window, by that restore's journal."""
     oldest: dict[str, bool] = {}
     entries = ports.journal.entries()
-    for plan in (entry.plan for entry in entries if entry.plan is not None and entry.verb == "restore"):
+    for plan in (entry.plan for entry in entries if entry.plan is not None and entry.verb in _SET_ASIDE):
         ended = observe_progress(entries, plan.id).ended_at
         expired = ended is not None and ports.clock.now() - ended > _at_least_a_day(ports.stack.restore.undo_window)
-        oldest[str(plan.params["aside"])] = expired
+        oldest[str(plan.params.get("aside"))] = expired
     return tuple(label for label in ports.runtime.kept_clusters() if oldest.get(label, False))
+
+
+def _expired_files(ports: Ports) -> tuple[tuple[str, str], ...]:
+    """What restores of files replaced longer ago than the undo window, where it can be deleted from here."""
+    if not ports.file_sets.writable():
+        return ()
+    window = ports.stack.restore.undo_window
+    return tuple(
+        (kept.name, kept.label) for kept in observe_kept_files(ports) if ports.clock.now() - kept.since > window
+    )
 
 
 def _at_least_a_day(window: timedelta) -> timedelta:

@@ -15,6 +15,7 @@ def report_status(ports: Ports) -> Status:
     state = ports.runtime.observe()
     manifests = ports.archive.manifests()
     recorded = ports.archive.recorded_identity()
+    receiver = ports.wal.receiver()
     return Status(
         stack=ports.stack.name,
         protection=describe_protection(
@@ -22,6 +23,9 @@ def report_status(ports: Ports) -> Status:
             ports.archive.proofs(),
             failure_domain=ports.archive.failure_domain().name,
             now=ports.clock.now(),
+            receiver=receiver,
+            copies=tuple(state for state in ports.archive.copies() if state.name in ports.stack.copies),
+            bases=frozenset(base.id for base in ports.wal.bases()),
         ),
         database=state.state.value,
         database_detail=state.detail,
@@ -32,4 +36,5 @@ def report_status(ports: Ports) -> Status:
         foreign_files=ports.archive.foreign(),
         cut_plans=tuple(map(describe_unfinished, observe_cut(ports))),
         services=ports.services.observe(ask=False),
+        receiver=receiver,
     )

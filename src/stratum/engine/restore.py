@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +15,7 @@ from stratum.core.plan import Effect, Plan, Step
 from stratum.core.proof import Verdict, listed
 from stratum.core.recovery import choose_backup, older_proven
 from stratum.core.sizes import render_age
-from stratum.engine.restore_guards import restore_guards
+from stratum.engine.restore_guards import own_server_notes, restore_guards
 from stratum.engine.restore_steps import find_database, restore_actions
 from stratum.engine.run_drill import find_manifest
 from stratum.engine.run_plan import new_plan_id, short
@@ -20,6 +23,7 @@ from stratum.engine.verify_backup import verify_backup
 from stratum.ports import Outcome, Ports, Prepared, Role, RunState
 
 _NAME_LIMIT_BYTES = 63
+_BESIDE = re.compile(r".+__(?P<what>restoring|before|undone|before_update|taken_back)_(?P<id>[0-9a-z]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,10 +60,13 @@ def choose_whole_backup(ports: Ports, target: Target) -> tuple[Manifest, tuple[s
     passed_over: list[str] = []
     while True:
         manifests, proofs = ports.archive.manifests(), ports.archive.proofs()
+        wanted = target.database or ports.stack.databases[0]
+        # A file that was taken in holds one database, and must not stand before another one's newest backup.
+        holding = tuple(m for m in manifests if holds(m, wanted)) or manifests
         if target.backup_id is not None:
             manifest = find_manifest(target.backup_id, ports)
         else:
-            chosen = choose_backup(manifests, proofs, at=target.at)
+            chosen = choose_backup(holding, proofs, at=target.at)
             if chosen is None:
                 raise _nothing(ports, target)
             manifest = chosen
@@ -76,6 +83,11 @@ def choose_whole_backup(ports: Ports, target: Target) -> tuple[Manifest, tuple[s
                 older=older.id if older else "(there is none)",
             )
         passed_over.append(f"backup {manifest.id} is damaged and was passed over: {findings}")
+
+
+def holds(manifest: Manifest, database: str) -> bool:
+    """Whether a backup has this database."""
+    return any(dumped.facts.properties.name == database for dumped in manifest.databases)
 
 
 def _is_serving(ports: Ports) -> bool:
@@ -110,6 +122,7 @@ def _plan(
     age = render_age(now - manifest.taken_at)
     where = f"into {target.into}" if target.into else "in its place"
     # A new cluster holds nothing but what is restored into it.
+    kept_files = manifest.file_sets if target.into is None else ()
     left = [d.facts.properties.name for d in manifest.databases if rebuild and d is not dumped]
     return Plan(
         id=plan_id,
@@ -130,17 +143,36 @@ def _plan(
             "left": list(left),
         },
         guards=restore_guards(ports, manifest, dumped, into=target.into, rebuild=rebuild),
-        notes=(*passed_over, *_notes(ports, live, rebuild=rebuild, into=target.into), *map(still_to_restore, left)),
+        notes=(
+            *passed_over,
+            *own_server_notes(ports, manifest, dumped),
+            *_notes(ports, live, rebuild=rebuild, into=target.into),
+            *map(still_to_restore, left),
+            *(f"it holds files as well: `stratum restore --files {one.name}` brings them back" for one in kept_files),
+        ),
         forward_from="verify" if target.into else "swap",
         confirmations=0 if target.into else 1,
     )
 
 
 def name_beside(database: str, what: str, plan_id: str) -> str:
-    """A name beside the live one's, cut to what PostgreSQL takes without splitting a character."""
+    """A name beside the live one's, cut to what PostgreSQL takes without splitting a character.
+
+    Databases whose long names begin alike get different ones all the same.
+    """
     suffix = f"__{what}_{short(plan_id)}"
+    if len(database.encode()) + len(suffix) > _NAME_LIMIT_BYTES:
+        suffix = f"_{hashlib.sha256(database.encode()).hexdigest()[:6]}{suffix}"
     head = database.encode()[: _NAME_LIMIT_BYTES - len(suffix)].decode(errors="ignore")
     return head + suffix
+
+
+def is_beside(name: str, databases: Sequence[str]) -> bool:
+    """Whether a database of this name was put beside one of these, by a restore, an update or a way back."""
+    found = _BESIDE.fullmatch(name)
+    return found is not None and any(
+        name == name_beside(database, found["what"], found["id"]) for database in databases
+    )
 
 
 def _steps(*, rebuild: bool, into: bool) -> tuple[Step, ...]:

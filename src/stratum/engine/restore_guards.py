@@ -6,6 +6,7 @@ from stratum.core.backup import DumpedDatabase, Manifest
 from stratum.core.guard import GuardResult
 from stratum.core.identity import Likeness
 from stratum.core.proof import listed
+from stratum.core.sizes import render_bytes
 from stratum.engine.take_dump import space_guard
 from stratum.engine.tripwire import observe_sighting
 from stratum.ports import Ports, Role
@@ -25,14 +26,35 @@ def restore_guards(
     guards = [
         _lineage_guard(ports, manifest, into=into is not None),
         _version_guard(ports, manifest, rebuild=rebuild),
-        space,
     ]
+    if not ports.stack.external:
+        guards.append(space)
     if not rebuild:
         guards.append(_foreign_guard(ports, into=into is not None))
         guards.append(_obstacle_guard(ports, dumped.facts.properties.name, into=into is not None))
         if into is not None:
             guards.append(_name_guard(ports, into))
     return tuple(guards)
+
+
+def own_server_notes(ports: Ports, manifest: Manifest, dumped: DumpedDatabase) -> tuple[str, ...]:
+    """What cannot be guarded on a server of the user's own, for the person who decides."""
+    if not ports.stack.external:
+        return ()
+    size = render_bytes(int(dumped.facts.size_bytes * 1.1))
+    notes = [f"how much room the server has cannot be seen from here: the restored database needs about {size}"]
+    if missing := missing_roles(ports, manifest):
+        notes.append(
+            f"roles the backup knows and the server does not: {listed(missing)}; what belongs to them cannot be "
+            "restored until whoever administers the server makes them (globals.sql of the backup says how)"
+        )
+    return tuple(notes)
+
+
+def missing_roles(ports: Ports, manifest: Manifest) -> tuple[str, ...]:
+    """Roles of the backup that the running server does not have."""
+    there = {role.name for role in ports.runtime.server(Role.MAINTENANCE).database.roles()}
+    return tuple(role.name for role in manifest.roles if role.name not in there)
 
 
 def _lineage_guard(ports: Ports, manifest: Manifest, *, into: bool) -> GuardResult:

@@ -90,16 +90,21 @@ def _holds(ports: Ports, database: str) -> bool:
 def _building_actions(plan: Plan, ports: Ports, chosen: Chosen, names: SwapNames) -> tuple[Action, ...]:
     def roles(_: Facts) -> None:
         server = ports.runtime.server(Role.MAINTENANCE)
+        if ports.stack.external and not server.database.is_superuser():
+            return  # only a superuser makes roles as they were; the plan named those that are missing
         existing = [role.name for role in server.database.roles()]
-        script = ports.archive.backup_path(chosen()[0].id) / "globals.sql"
-        server.tools.apply_roles(script, existing=existing, with_settings=bool(plan.params["rebuild"]))
+        with ports.archive.opened(chosen()[0].id, "globals.sql") as plain:
+            script = plain / "globals.sql"
+            server.tools.apply_roles(script, existing=existing, with_settings=bool(plan.params["rebuild"]))
 
     def build_beside(_: Facts) -> None:
         manifest, dumped = chosen()
         server = ports.runtime.server(Role.MAINTENANCE)
         server.database.create_database(names.beside, dumped.facts.properties)
         ports.progress.say(f"restoring {names.live} beside, as {names.beside}")
-        server.tools.restore(names.beside, ports.archive.backup_path(manifest.id) / dumped.path)
+        load = server.tools.restore if server.database.is_superuser() else server.tools.restore_as_member
+        with ports.archive.opened(manifest.id, dumped.path) as plain:
+            load(names.beside, plain / dumped.path)
         server.database.apply_properties(names.beside, dumped.facts.properties)
 
     def drop_beside(_: Facts) -> None:

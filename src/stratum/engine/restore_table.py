@@ -74,8 +74,9 @@ def restore_table(ports: Ports, target: Target, table: tuple[str, str]) -> Outco
             "beside": f"stratum_table_{short(plan_id)}",
             "schema": f"restored_{short(plan_id)}",
         },
-        guards=(space_guard(what="the restored table", needed=2 * sum(t.bytes for t in dumped.facts.tables),
-                            free=ports.runtime.free_bytes(), where="the data directory"),),
+        guards=() if ports.stack.external else (
+            space_guard(what="the restored table", needed=2 * sum(t.bytes for t in dumped.facts.tables),
+                        free=ports.runtime.free_bytes(), where="the data directory"),),
         notes=passed_over,
         forward_from="tidy",
     )  # fmt: skip
@@ -93,12 +94,13 @@ def table_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
         manifest, dumped = chosen()
         server = ports.runtime.server(Role.MAINTENANCE)
         server.database.create_database(beside, dumped.facts.properties)
-        source = ports.archive.backup_path(manifest.id) / dumped.path
-        server.tools.restore(beside, source, only=RestoreSelection(tables=(), data_only=False))
-        family = server.database.table_family(beside, table)
-        if not family:
-            raise StratumError("unknown-table", backup=manifest.id, table=".".join(table))
-        server.tools.restore(beside, source, only=RestoreSelection(tables=family, data_only=True))
+        with ports.archive.opened(manifest.id, dumped.path) as plain:
+            source = plain / dumped.path
+            server.tools.restore(beside, source, only=RestoreSelection(tables=(), data_only=False))
+            family = server.database.table_family(beside, table)
+            if not family:
+                raise StratumError("unknown-table", backup=manifest.id, table=".".join(table))
+            server.tools.restore(beside, source, only=RestoreSelection(tables=family, data_only=True))
         server.database.move_tables(beside, family, into_schema=schema)
         _refuse_wrong_rows(ports, beside, schema, dumped, family)
 
@@ -195,9 +197,10 @@ def place_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
 
 def _completing(ports: Ports, plan: Plan, manifest: Manifest, dumped: DumpedDatabase) -> tuple[str, ...]:
     """The table's own foreign keys and triggers, as the dump defines them, for when it is put in place."""
-    source = ports.archive.backup_path(manifest.id) / dumped.path
     wanted = (str(plan.params["table_schema"]), str(plan.params["table"]))
-    return statements_of_table(ports.runtime.offline_tools().schema_of_dump(source), wanted)
+    with ports.archive.opened(manifest.id, dumped.path) as plain:
+        definitions = ports.runtime.offline_tools().schema_of_dump(plain / dumped.path)
+    return statements_of_table(definitions, wanted)
 
 
 def _recorded_statements(ports: Ports, schema: str) -> tuple[str, ...]:
@@ -215,9 +218,10 @@ def _recorded_statements(ports: Ports, schema: str) -> tuple[str, ...]:
 
 def _is_in_dump(ports: Ports, manifest: Manifest, dumped: DumpedDatabase, table: tuple[str, str]) -> bool:
     """Whether the dump defines the table; a partitioned one has no rows of its own in the manifest."""
-    source = ports.archive.backup_path(manifest.id) / dumped.path
     wanted = f"TABLE {table[0]} {table[1]} "
-    return any(entry.startswith(wanted) for entry in ports.runtime.offline_tools().contents(source))
+    with ports.archive.opened(manifest.id, dumped.path) as plain:
+        entries = ports.runtime.offline_tools().contents(plain / dumped.path)
+    return any(entry.startswith(wanted) for entry in entries)
 
 
 def _refuse_wrong_rows(

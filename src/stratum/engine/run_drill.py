@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stratum.core.backup import DumpedDatabase, Manifest
 from stratum.core.errors import StratumError
+from stratum.core.file_sets import FileSetFacts
 from stratum.core.plan import Effect, Facts, Plan, Step
 from stratum.core.proof import Check, Method, Proof, Verdict, compare_facts, could_not_verify, overall
 from stratum.core.schema import compare_schemas
 from stratum.engine.run_plan import new_plan_id
 from stratum.engine.take_dump import space_guard
-from stratum.engine.verify_backup import check_stored_files, check_tools
+from stratum.engine.verify_backup import check_stored_files, check_tools, unopened
 from stratum.ports import Action, Outcome, Ports, Prepared, Server
 
 _SPARE_BYTES = 256 << 20
@@ -28,6 +29,7 @@ def run_drill(manifest: Manifest, ports: Ports) -> Outcome:
     """
     now = ports.clock.now()
     size = sum(database.facts.size_bytes for database in manifest.databases)
+    size += max((facts.contents.bytes for facts in manifest.file_sets), default=0)
     plan = Plan(
         id=new_plan_id(now),
         verb="drill",
@@ -97,15 +99,30 @@ def _drill(manifest: Manifest, ports: Ports) -> _Result:
     if (unread := check_tools(manifest, ports)) is not None:
         return _Result(checks=(files, unread))
     try:
+        with ports.archive.opened(manifest.id) as plain:
+            result = _in_scratch(manifest, ports, plain, files)
+            unpacked = [_prove_files(facts, ports, plain) for facts in manifest.file_sets]
+            return replace(result, checks=(*result.checks, *unpacked))
+    except StratumError as error:
+        return _Result(checks=(files, unopened(error)))
+
+
+def _prove_files(facts: FileSetFacts, ports: Ports, plain: Path) -> Check:
+    ports.progress.say(f"unpacking the file set {facts.name} into a throwaway directory")
+    return ports.file_sets.prove(plain / facts.path, facts.contents)
+
+
+def _in_scratch(manifest: Manifest, ports: Ports, plain: Path, files: Check) -> _Result:
+    try:
         with ports.runtime.scratch(purpose="drill", bootstrap_role=manifest.bootstrap_role) as server:
-            return _restore_and_compare(manifest, ports, server, files)
+            return _restore_and_compare(manifest, ports, server, plain, files)
     except StratumError as error:
         return _Result(checks=(files, could_not_verify("throwaway-server", error.message)))
 
 
-def _restore_and_compare(manifest: Manifest, ports: Ports, server: Server, files: Check) -> _Result:
+def _restore_and_compare(manifest: Manifest, ports: Ports, server: Server, plain: Path, files: Check) -> _Result:
     clock = ports.clock.monotonic()
-    failed = _restore_everything(manifest, ports, server)
+    failed = restore_everything(manifest, ports, server, plain)
     seconds = round(ports.clock.monotonic() - clock, 3)
     if failed is not None:
         return _Result(checks=(files, failed))
@@ -119,19 +136,18 @@ def _restore_and_compare(manifest: Manifest, ports: Ports, server: Server, files
         rows += restored.rows
         found = (
             *compare_facts(expected=database.facts, restored=restored),
-            *_deep_checks(database, ports, server, manifest),
+            *_deep_checks(database, ports, server, manifest, plain),
         )
         checks += _named(found, database, several=len(manifest.databases) > 1)
     return _Result(checks=tuple(checks), restore_seconds=seconds, rows=rows, server_version=server.tools.version())
 
 
-def _restore_everything(manifest: Manifest, ports: Ports, server: Server) -> Check | None:
+def restore_everything(manifest: Manifest, ports: Ports, server: Server, path: Path) -> Check | None:
     """Load roles and databases; None when all went well.
 
     A server that cannot hold such a database (a locale it does not have) leaves the backup unverified; a
     dump that cannot be loaded fails it.
     """
-    path = ports.archive.backup_path(manifest.id)
     try:
         server.tools.apply_roles(path / "globals.sql", existing=[manifest.bootstrap_role], with_settings=True)
         for database in manifest.databases:
@@ -149,10 +165,11 @@ def _restore_everything(manifest: Manifest, ports: Ports, server: Server) -> Che
     return None
 
 
-def _deep_checks(database: DumpedDatabase, ports: Ports, server: Server, manifest: Manifest) -> Iterator[Check]:
+def _deep_checks(
+    database: DumpedDatabase, ports: Ports, server: Server, manifest: Manifest, plain: Path
+) -> Iterator[Check]:
     name = database.facts.properties.name
-    source = ports.archive.backup_path(manifest.id) / database.path
-    yield _check_schema(database, source, server)
+    yield _check_schema(database, plain / database.path, server)
     yield _check_roles(manifest, server)
     yield server.database.check_collations(name)
     yield from server.database.run_smoke(name, ports.stack.drill.smoke_sql)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -51,21 +51,32 @@ def show_plan(prepared: Prepared, ports: Ports) -> Outcome:  # noqa: ARG001 - st
     return Outcome(plan=prepared.plan, end=None, facts={})
 
 
-def finish_unfinished(ports: Ports, actions_of: Mapping[str, ActionsOf]) -> tuple[str, ...]:
+def finish_unfinished(
+    ports: Ports, actions_of: Mapping[str, ActionsOf], *, leaving: Collection[str] = ()
+) -> tuple[str, ...]:
     """Bring every plan that a crash cut to an end, inner ones first; says in one line each what was done.
 
     A plan that is past the point from which it is finished was agreed to and has taken effect: it is finished.
     Any other is taken back; one that cannot be finished is taken back where that loses nothing. The caller holds
-    the lock. Raises `plan-stranded` and `plan-unfinished`; the plan then stays open for the next command.
+    the lock. Raises `plan-stranded` and `plan-unfinished`; the plan then stays open for the next command. One of the
+    verbs `leaving` that took effect and cannot be finished ends as it is: what comes next leads away from it.
     """
     said = []
     for cut in reversed(unfinished_plans(ports.journal.entries())):
         plan = cut.plan
+        if plan.verb not in actions_of:
+            continue  # the host's, or the container's: it is finished there
         # As in the first run, a step finds the plan's own values among the facts.
         progress = replace(cut, facts=plan.params | cut.facts)
         prepared = Prepared(plan=plan, actions=actions_of[plan.verb](plan, ports))
         if _goes_forward(prepared, progress, ports):
-            said.append(f"{plan.verb} {plan.id} had been cut short; {_finish(prepared, progress, ports)}")
+            try:
+                said.append(f"{plan.verb} {plan.id} had been cut short; {_finish(prepared, progress, ports)}")
+            except StratumError as error:
+                if error.code != "plan-unfinished" or plan.verb not in leaving:
+                    raise
+                _journal(ports, plan, JournalKind.PLAN_ENDED, end=PlanEnd.DONE, error=error.record())
+                said.append(f"{plan.verb} {plan.id} took effect and is left as it stands: {error.message}")
         else:
             _take_back(prepared, ports, progress.begun, progress.facts)
             _journal(ports, plan, JournalKind.PLAN_ENDED, end=PlanEnd.COMPENSATED, error=_CUT)
@@ -202,7 +213,18 @@ def _take_back(
             if because is not None or not _is_for_want_of_a_server(undoing, ports):
                 raise _stranded(prepared.plan, action.name, because, undoing) from None
             ports.progress.say(f"step {action.name} of {prepared.plan.verb} went with the cluster it was done in")
-        _journal(ports, prepared.plan, JournalKind.STEP_UNDONE, step=action.name)
+        _note_undone(ports, prepared.plan, action.name)
+
+
+def _note_undone(ports: Ports, plan: Plan, step: str) -> None:
+    """A full archive takes no note; the way back goes on all the same.
+
+    The plan's own end is not noted then either: the plan stays open, and the next command undoes once more.
+    """
+    try:
+        _journal(ports, plan, JournalKind.STEP_UNDONE, step=step)
+    except StratumError as error:
+        ports.progress.say(f"step {step} of {plan.verb} is undone, and the journal does not take it: {error.message}")
 
 
 def _stranded(plan: Plan, step: str, because: StratumError | None, undoing: StratumError) -> StratumError:

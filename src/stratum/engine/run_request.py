@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stratum.core.backup import Manifest
+from stratum.core.backup import BackupKind
+from stratum.core.base_backup import BaseManifest
 from stratum.core.job import JobRequest, JobVerb
 from stratum.core.plan import Plan, PlanEnd, Step
+from stratum.core.volume_recovery import Moment
 from stratum.engine.list_backups import choose_manifest
 from stratum.engine.prune import prune
-from stratum.engine.restore import Target, restore
+from stratum.engine.recover_moment import drill_moment
+from stratum.engine.restore import Target
+from stratum.engine.restore_at import restore_to, undo_last
 from stratum.engine.run_drill import run_drill
 from stratum.engine.run_plan import new_plan_id, run_plan
+from stratum.engine.take_base_backup import take_base_backup
 from stratum.engine.take_dump import take_dump
-from stratum.engine.undo_restore import undo_restore
 from stratum.engine.verify_backup import verify_backup
+from stratum.engine.verify_base import find_base, verify_base
 from stratum.ports import Outcome, Ports
 
 
@@ -27,44 +32,49 @@ def run_request(request: JobRequest, ports: Ports) -> Outcome:
 
 
 def _backup(request: JobRequest, ports: Ports) -> Outcome:
+    if request.kind is BackupKind.BASE:
+        return take_base_backup(ports)
     return take_dump(ports, accept_fewer_rows=request.accept_fewer_rows)
 
 
 def _verify(request: JobRequest, ports: Ports) -> Outcome:
     """A verification changes nothing that could be taken back, so it has a plan to look at and none in the journal."""
-    manifest = choose_manifest(request.backup_id, ports)
-    plan = _verification(manifest, ports)
+    base = find_base(request.backup_id, ports) if request.backup_id is not None else None
+    manifest = base or choose_manifest(request.backup_id, ports)
+    plan = _verification(manifest.id, ports)
     if ports.run is not run_plan:
         return Outcome(plan=plan, end=None, facts={})
-    proof = verify_backup(manifest, ports)
+    proof = verify_base(manifest, ports) if isinstance(manifest, BaseManifest) else verify_backup(manifest, ports)
     facts = {"backup_id": manifest.id, "proof_id": proof.id, "verdict": proof.verdict.value}
     return Outcome(plan=plan, end=PlanEnd.DONE, facts={**facts})
 
 
-def _verification(manifest: Manifest, ports: Ports) -> Plan:
+def _verification(backup_id: str, ports: Ports) -> Plan:
     now = ports.clock.now()
     return Plan(
         id=new_plan_id(now),
         verb="verify",
         stack=ports.stack.name,
         created_at=now,
-        headline=f"verify {manifest.id}",
+        headline=f"verify {backup_id}",
         steps=(Step(name="verify", summary="read every stored byte and compare it with the manifest"),),
-        params={"backup_id": manifest.id},
+        params={"backup_id": backup_id},
     )
 
 
 def _drill(request: JobRequest, ports: Ports) -> Outcome:
+    if request.at is not None:
+        return drill_moment(ports, Moment(at=request.at))
     return run_drill(choose_manifest(request.backup_id, ports), ports)
 
 
 def _restore(request: JobRequest, ports: Ports) -> Outcome:
     target = Target(backup_id=request.backup_id, at=request.at, database=request.database, into=request.into)
-    return restore(ports, target)
+    return restore_to(ports, target, Moment(at=request.at) if request.at else None)
 
 
 def _undo(request: JobRequest, ports: Ports) -> Outcome:
-    return undo_restore(ports, request.database)
+    return undo_last(ports, request.database)
 
 
 def _prune(_: JobRequest, ports: Ports) -> Outcome:

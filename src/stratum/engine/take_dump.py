@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stratum import __version__
 from stratum.core.backup import (
+    CHECKSUMS,
     DIGEST_ALGORITHM,
     BackupKind,
     DatabaseFacts,
@@ -20,6 +21,7 @@ from stratum.core.backup import (
 )
 from stratum.core.dump_contents import compare_contents
 from stratum.core.errors import StratumError
+from stratum.core.file_sets import FileSetFacts
 from stratum.core.guard import GuardResult
 from stratum.core.identity import Identity
 from stratum.core.plan import Effect, Facts, Plan, Step
@@ -29,6 +31,9 @@ from stratum.engine.run_plan import new_plan_id
 from stratum.engine.tripwire import record_identity, refuse_look_alike
 from stratum.ports import Action, Outcome, Ports, Prepared, Role, Server
 
+FILES_DIRECTORY = "file-sets"
+"""Where a backup keeps its file sets."""
+_RESERVED = {FILES_DIRECTORY, "globals.sql", "manifest.json", CHECKSUMS}
 _FULL_BELOW_BYTES = 1 << 20
 _CLOCK_TOLERANCE_SECONDS = 5.0
 _STEPS = (
@@ -44,18 +49,21 @@ _STEPS = (
 def take_dump(ports: Ports, *, accept_fewer_rows: bool = False) -> Outcome:
     """Take a dump of the stack's databases now; `facts["backup_id"]` names it.
 
-    The running database is only read. Raises the tripwire's errors, `archive-…`, `disk-too-small`,
-    `clock-behind`, `backup-not-whole` and `rows-collapsed`; after any of them no new backup is visible.
+    The running database is only read. The directories of `[[files]]` are read after it, so that what a row of the
+    dump names was there by then. Raises the tripwire's errors, `archive-…`, `disk-too-small`, `clock-behind`,
+    `backup-not-whole`, `rows-collapsed`, `files-away` and `files-unreadable`; after any of them no new backup is
+    visible.
     """
     ports.archive.check_writable()
     refuse_look_alike(ports)
+    ports.file_sets.refuse_away()
     now = ports.clock.now()
     plan = Plan(
         id=new_plan_id(now),
         verb="backup",
         stack=ports.stack.name,
         created_at=now,
-        headline=f"dump {', '.join(ports.stack.databases)}",
+        headline=f"dump {', '.join((*ports.stack.databases, *(f'file set {name}' for name in ports.stack.file_sets)))}",
         steps=_STEPS,
         params={"accept_fewer_rows": accept_fewer_rows},
         guards=(clock_guard(ports), _space_guard(ports)),
@@ -68,6 +76,9 @@ class _Notebook:
     """What the dump step learned and later steps of the same process need; a crash throws the dump away anyway."""
 
     databases: list[DumpedDatabase] = field(default_factory=list)
+    changed: dict[str, bool] = field(default_factory=dict)
+    """By file set, whether something wrote to it while it was packed."""
+    file_sets: tuple[FileSetFacts, ...] = ()
     roles: tuple[RoleFacts, ...] = ()
     identity: Identity | None = None
     bootstrap_role: str = ""
@@ -81,6 +92,7 @@ def dump_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     def dump(_: Facts) -> Facts:
         aside = ports.archive.begin_backup(backup_id)
         _dump_everything(ports, aside, notebook)
+        _pack_files(ports, aside, notebook)
         return {"backup_id": backup_id}
 
     def discard(_: Facts) -> None:
@@ -95,6 +107,11 @@ def dump_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
             found = compare_contents(database.facts.tables, tools.contents(source), tools.read_everything(source))
             if found.verdict is not Verdict.PROVEN:
                 raise StratumError("backup-not-whole", problem=found.reason)
+        notebook.file_sets = tuple(
+            FileSetFacts(name=name, path=_packed(name), contents=ports.file_sets.read(aside / _packed(name)),
+                         changed=changed)
+            for name, changed in notebook.changed.items()
+        )  # fmt: skip
 
     def publish(_: Facts) -> Facts:
         manifest = _manifest(plan, ports, notebook)
@@ -129,10 +146,22 @@ def _dump_everything(ports: Ports, aside: Path, notebook: _Notebook) -> None:
         raise
 
 
+def _pack_files(ports: Ports, aside: Path, notebook: _Notebook) -> None:
+    for name in ports.stack.file_sets:
+        into = aside / _packed(name)
+        into.parent.mkdir(mode=0o750, exist_ok=True)
+        with ports.progress.task(f"packing the file set {name}", total=None, unit="bytes") as packed:
+            notebook.changed[name] = ports.file_sets.pack(name, into, on_bytes=packed)
+
+
+def _packed(name: str) -> str:
+    return f"{FILES_DIRECTORY}/{name}.tar.zst"
+
+
 def _dump_database(ports: Ports, server: Server, name: str, aside: Path) -> DumpedDatabase:
     path = aside / file_name(name)
     with server.database.snapshot(name) as snapshot:
-        with ports.progress.task(f"counting {name}", total=None, unit="tables") as counted:
+        with ports.progress.task(f"counting {name}", total=None, unit="bytes") as counted:
             facts = snapshot.observe_facts(ports.stack.backup.digest, lambda done, _: counted(done))
         with _dumping(ports, name, facts) as written:
             server.tools.dump(name, snapshot=snapshot.name, into=path, on_bytes=written)
@@ -143,7 +172,7 @@ def _dumping(ports: Ports, name: str, facts: DatabaseFacts) -> AbstractContextMa
     """The size of a dump is not known beforehand; the newest one's is the best guess."""
     before = [d for m in ports.archive.manifests()[-1:] for d in m.databases if d.facts.properties.name == name]
     share = facts.size_bytes / before[0].facts.size_bytes if before and before[0].facts.size_bytes else None
-    last = ports.archive.manifests()[-1].bytes if share else None
+    last = _bytes_of(before[0], ports.archive.manifests()[-1].files) if share else None
     return ports.progress.task(f"dumping {name}", total=int(last * share) if last and share else None, unit="bytes")
 
 
@@ -186,6 +215,7 @@ def _manifest(plan: Plan, ports: Ports, notebook: _Notebook) -> Manifest:
         databases=tuple(notebook.databases),
         roles=notebook.roles,
         files=files,
+        file_sets=notebook.file_sets,
     )
 
 
@@ -195,8 +225,12 @@ def _bytes_of(database: DumpedDatabase, files: tuple[FileFacts, ...]) -> int:
 
 
 def file_name(database: str) -> str:
-    """A database's name as one harmless path component; characters that are not are written as %XX."""
-    return re.sub(r"[^A-Za-z0-9_.-]|^\.", lambda m: "".join(f"%{b:02X}" for b in m.group().encode()), database)
+    """A database's name as one harmless path component; characters that are not are written as %XX.
+
+    No database can take the place of what else a backup's directory holds.
+    """
+    found = re.sub(r"[^A-Za-z0-9_.-]|^\.", lambda m: "".join(f"%{b:02X}" for b in m.group().encode()), database)
+    return f"%{ord(found[0]):02X}{found[1:]}" if found in _RESERVED else found
 
 
 def clock_guard(ports: Ports) -> GuardResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stratum.core.errors import StratumError
 from stratum.core.identity import Identity, Likeness, compare_identity, recreated_databases
@@ -76,9 +76,26 @@ def _farthest(recorded: Identity, ports: Ports) -> int:
 
 def record_identity(ports: Ports) -> Identity:
     """Write down the running cluster as the one this stack has."""
-    identity = ports.runtime.server(Role.MAINTENANCE).database.observe_identity(ports.stack.databases)
+    observed = ports.runtime.server(Role.MAINTENANCE).database.observe_identity(ports.stack.databases)
+    image, libc_version = ports.runtime.image()
+    identity = replace(observed, image=image, libc_version=libc_version)
     ports.archive.record_identity(identity)
     return identity
+
+
+def settle_identity(ports: Ports) -> bool:
+    """Refuse a look-alike, record the cluster, and make the console's database where it is missing.
+
+    Says whether the console's database was made; whoever was signed in then was a user of one that is gone.
+    Raises the tripwire's errors.
+    """
+    refuse_look_alike(ports)
+    record_identity(ports)
+    made = ports.runtime.prepare_console()
+    if made:
+        ports.archive.raise_token_epoch(because=f"console database made at {ports.clock.now():%Y-%m-%dT%H:%M:%S}")
+        record_identity(ports)
+    return made
 
 
 def record_identity_of(ports: Ports, *, cluster: object) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from stratum.core.backup import CHECKSUMS, DumpedDatabase, FileFacts, Manifest, render_checksums
 from stratum.core.dump_contents import compare_contents
 from stratum.core.errors import StratumError
+from stratum.core.file_sets import FileSetFacts
 from stratum.core.proof import Check, Method, Proof, Verdict, could_not_verify, listed, overall
 from stratum.engine.run_plan import new_plan_id
 from stratum.ports import PgTools, Ports
@@ -47,10 +48,26 @@ def verification_checks(manifest: Manifest, ports: Ports) -> tuple[Check, ...]:
     if (unread := check_tools(manifest, ports)) is not None:
         return (files, unread)
     tools = ports.runtime.offline_tools()
-    return (
-        files,
-        *(check for database in manifest.databases for check in _check_dump(database, path, tools)),
-    )
+    try:
+        with ports.archive.opened(manifest.id) as plain:
+            read = [check for database in manifest.databases for check in _check_dump(database, plain, tools)]
+            read += [_check_file_set(facts, plain, ports) for facts in manifest.file_sets]
+    except StratumError as error:
+        return (files, unopened(error))
+    return (files, *read)
+
+
+def unopened(error: StratumError) -> Check:
+    """What a sealed backup that could not be opened says: nothing, without the key; that it is damaged, with it."""
+    if error.code == "sealed-damaged":
+        return Check(name="contents", verdict=Verdict.FAILED, reason=error.message)
+    if error.code not in UNOPENED:
+        raise error
+    return could_not_verify("contents", error.message)
+
+
+UNOPENED = frozenset({"sealed-no-key", "sealed-wrong-key", "identity-unreadable"})
+"""Errors that say that a key is missing, and nothing of what is sealed."""
 
 
 def check_tools(manifest: Manifest, ports: Ports) -> Check | None:
@@ -88,6 +105,17 @@ def _describe(name: str, wanted: FileFacts | None, found: FileFacts | None) -> s
     if wanted.bytes != found.bytes:
         return f"{name} has {found.bytes} bytes instead of {wanted.bytes}"
     return f"{name} has changed content"
+
+
+def _check_file_set(facts: FileSetFacts, plain: Path, ports: Ports) -> Check:
+    try:
+        found = ports.file_sets.read(plain / facts.path)
+    except StratumError as error:
+        return Check(name=f"files {facts.name}", verdict=Verdict.FAILED, reason=error.message)
+    if found != facts.contents:
+        return Check(name=f"files {facts.name}", verdict=Verdict.FAILED, reason="the tar holds other files")
+    reason = f"{found.entries} entries, all content read"
+    return Check(name=f"files {facts.name}", verdict=Verdict.PROVEN, reason=reason)
 
 
 def _check_dump(database: DumpedDatabase, path: Path, tools: PgTools) -> tuple[Check, ...]:
