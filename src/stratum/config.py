@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -13,21 +15,33 @@ from typing import Any, NoReturn, TypeVar, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stratum.core.checklist import LINES
+from stratum.core.containers import INSIDE_ARCHIVE, INSIDE_DIRECTORY
+from stratum.core.copies import CopyPolicy
+from stratum.core.copy_settings import parse_copies, recipients_problem
 from stratum.core.errors import StratumError
+from stratum.core.file_sets import INSIDE_FILES, FileSetPolicy, parse_file_sets
 from stratum.core.retention import RetentionPolicy
 from stratum.core.stack import (
     BackupPolicy,
     Commands,
     DrillPolicy,
     NotifyPolicy,
+    ProtectPolicy,
+    RehearsalPolicy,
     RestorePolicy,
     Secret,
     Stack,
 )
+from stratum.stack_sections import ArchiveSection, CheckSection, ConsoleSection, DatabaseSection, StackSection
 
 FILE = "stratum.toml"
+FILES = "files"
 ENV_FILE = ".env"
+EMBEDDED, COMPOSE = "embedded", "compose"
+RUNTIMES = (EMBEDDED, COMPOSE)
+DEFAULT_BACKUP_DIR = "/opt/stratum_backups"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
 T = TypeVar("T")
 _LONGEST = timedelta(days=36500)
@@ -36,54 +50,6 @@ _CHOICES = {
     "[check] accept": tuple(LINES),
 }
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StackSection:
-    """Who this stack is."""
-
-    name: str
-    """What you type to confirm; small letters, digits, - and _."""
-    runtime: str = "embedded"
-    """What runs the services: `embedded` (local processes, no Docker)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DatabaseSection:
-    """Which databases are guarded, and where the embedded server lives."""
-
-    databases: tuple[str, ...] = ()
-    """Databases to guard; the first is the application's. Empty means POSTGRES_DB of .env."""
-    directory: Path = Path(".stratum")
-    """Holds the embedded server's data, logs and scratch space; relative to stratum.toml."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArchiveSection:
-    """Where backups, proofs and the journal go."""
-
-    path: Path = Path("archive")
-    """The archive's directory; relative to stratum.toml. Put it on another disk."""
-    failure_domain: str | None = None
-    """Declares what the archive survives: same-disk, other-disk or other-host. Empty means: ask the kernel."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConsoleSection:
-    """Stratum's own console: the agent, the backend and the frontend."""
-
-    enabled: bool = False
-    """Whether `stratum up` starts them. `stratum init` turns it on."""
-    database: str = "stratum_console"
-    """The console's own database: users, sessions and their audit."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CheckSection:
-    """Risks you accept by name."""
-
-    accept: tuple[str, ...] = ()
-    """Names of checklist lines whose risk you accept; they are shown as accepted, not as passed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,20 +64,51 @@ class Settings:
     backup: BackupPolicy
     retention: RetentionPolicy
     drill: DrillPolicy
+    protect: ProtectPolicy
     restore: RestorePolicy
     commands: Commands
+    rehearsal: RehearsalPolicy
     notify: NotifyPolicy
     console: ConsoleSection
     check: CheckSection
     environment: dict[str, str] = field(repr=False)
+    files: tuple[FileSetPolicy, ...] = ()
+    inside: bool = False
+    """Whether this process runs in one of the stack's own containers."""
+
+    @property
+    def is_compose(self) -> bool:
+        return self.stack.runtime == COMPOSE
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the database is a server of the user's own."""
+        return bool(self.database.url)
 
     @property
     def archive_path(self) -> Path:
-        return self.directory / self.archive.path.expanduser()
+        if not self.is_compose:
+            return self.directory / self.archive.path.expanduser()
+        if self.inside:
+            return Path(INSIDE_ARCHIVE)
+        return self.directory / Path(self.environment.get("BACKUP_DIR") or DEFAULT_BACKUP_DIR).expanduser()
 
     @property
     def database_directory(self) -> Path:
-        return self.directory / self.database.directory.expanduser()
+        return Path(INSIDE_DIRECTORY) if self.inside else self.directory / self.database.directory.expanduser()
+
+    @property
+    def file_set_places(self) -> dict[str, Path]:
+        """Where this process sees the directories of [[files]], by name."""
+        if self.is_compose:
+            return {one.name: Path(INSIDE_FILES) / one.name for one in self.files}
+        return {one.name: self.directory / Path(one.path).expanduser() for one in self.files}
+
+    @property
+    def database_url(self) -> str:
+        """The address of a server of the user's own, from .env where it is named there; empty for the stack's."""
+        named = self.database.url
+        return self.value(named[1:]) if named.startswith("$") else named
 
     def secret(self, name: str) -> Secret:
         """One of the passwords in .env. Raises `missing-secret`."""
@@ -140,10 +137,16 @@ class Settings:
             backup=self.backup,
             retention=self.retention,
             drill=self.drill,
+            protect=self.protect,
             restore=self.restore,
             commands=self.commands,
+            rehearsal=self.rehearsal,
             notify=self.notify,
             console_database=self.console.database if self.console.enabled else None,
+            external=self.is_external,
+            copies=tuple(copy.name for copy in self.archive.copies),
+            sealed=bool(self.archive.recipients),
+            file_sets=tuple(one.name for one in self.files),
             accepted_risks=self.check.accept,
         )
 
@@ -155,8 +158,10 @@ SECTIONS: dict[str, type[Any]] = {
     "backup": BackupPolicy,
     "retention": RetentionPolicy,
     "drill": DrillPolicy,
+    "protect": ProtectPolicy,
     "restore": RestorePolicy,
     "commands": Commands,
+    "rehearsal": RehearsalPolicy,
     "notify": NotifyPolicy,
     "console": ConsoleSection,
     "check": CheckSection,
@@ -175,7 +180,7 @@ def load_settings(directory: Path) -> Settings:
     """Read a stack's settings. Raises `no-stack-here` and the errors of its two files; changes nothing."""
     file = directory / FILE
     plain = _read_toml(file)
-    _refuse_unknown(file, plain, SECTIONS, prefix="")
+    _refuse_unknown(file, plain, SECTIONS | {FILES: FileSetPolicy}, prefix="")
     sections: dict[str, Any] = {
         name: _section(file, name, kind, plain.get(name, {})) for name, kind in SECTIONS.items()
     }
@@ -185,9 +190,38 @@ def load_settings(directory: Path) -> Settings:
             "[stack] name",
             "use 1 to 41 small letters, digits, - and _, beginning with a letter or digit",
         )
-    if sections["stack"].runtime != "embedded":
-        _invalid(file, "[stack] runtime", f"{sections['stack'].runtime!r} is not one of: embedded")
-    return Settings(directory=directory, environment=read_environment(directory / ENV_FILE), **sections)
+    _refuse_other_runtimes(file, sections["stack"].runtime, sections["archive"])
+    inside = os.environ.get("STRATUM_INSIDE") == "1"
+    env = Path(os.environ["STRATUM_SECRETS"]) if inside else directory / ENV_FILE
+    files = _file_sets(file, plain.get(FILES, []), is_compose=sections["stack"].runtime == COMPOSE)
+    found = Settings(directory=directory, environment=read_environment(env), files=files, inside=inside, **sections)
+    _refuse_overlapping(file, found)
+    return found
+
+
+def _refuse_overlapping(file: Path, found: Settings) -> None:
+    """A backup that took the archive along would hold every backup before it, and a server's files are no files."""
+    if found.is_compose:
+        return
+    ours = {"the archive": found.archive_path.resolve(), "the database": found.database_directory.resolve()}
+    for name, place in found.file_set_places.items():
+        for what, own in ours.items():
+            if own.is_relative_to(place.resolve()) or place.resolve().is_relative_to(own):
+                _invalid(file, f"[[{FILES}]]", f"set {name!r}: {place} and {what} lie in each other")
+
+
+def _file_sets(file: Path, value: object, *, is_compose: bool) -> tuple[FileSetPolicy, ...]:
+    try:
+        return parse_file_sets(value, is_compose=is_compose)
+    except ValueError as error:
+        _invalid(file, f"[[{FILES}]]", str(error))
+
+
+def _refuse_other_runtimes(file: Path, runtime: str, archive: ArchiveSection) -> None:
+    if runtime not in RUNTIMES:
+        _invalid(file, "[stack] runtime", f"{runtime!r} is not one of: {', '.join(RUNTIMES)}")
+    if runtime == COMPOSE and archive.path != ArchiveSection().path:
+        _invalid(file, "[archive] path", "with Compose, BACKUP_DIR of .env says where the archive is")
 
 
 def read_environment(file: Path) -> dict[str, str]:
@@ -245,6 +279,8 @@ def _value(file: Path, where: str, hint: type[object], value: object) -> object:
     try:
         if hint is timedelta:
             return parse_duration(str(value))
+        if hint == tuple[CopyPolicy, ...]:
+            return parse_copies(value)
         if hint is Path:
             return Path(TypeAdapter(str).validate_python(value, strict=True))
         if isinstance(value, list):
@@ -260,18 +296,26 @@ def _value(file: Path, where: str, hint: type[object], value: object) -> object:
         _invalid(file, where, str(error))
 
 
+_RANGES: dict[str, tuple[float, float | None]] = {
+    "[protect] canary_seconds": (0.1, 3600),
+    "[protect] slot_keep_mb": (64, 1 << 20),
+    "[protect] rate_limit_mb": (0, 1024),
+}
+
+
 def _out_of_range(setting: str, value: object) -> str | None:
     """What is wrong with a value of the right type; None when it can be used."""
     if setting in _CHOICES and value != "":
         return _not_one_of(_CHOICES[setting], value)
     if setting == "[backup] collapse_limit" and not (isinstance(value, int | float) and 0 <= value <= 1):
         return f"{value} is not a share between 0 and 1"
-    if setting in {"[backup] schedule", "[drill] schedule"} and value:
+    if setting in {"[backup] schedule", "[drill] schedule", "[protect] schedule"} and value:
         return _not_a_schedule(str(value))
-    if setting == "[backup] timezone":
-        return _not_a_zone(str(value))
-    if setting.startswith("[retention]") and not (isinstance(value, int) and 0 <= value <= _LONGEST.days):
-        return f"{value} is not between 0 and {_LONGEST.days}"
+    if setting in _CHECKS:
+        return _CHECKS[setting](value)
+    lowest, highest = _RANGES.get(setting, (0, _LONGEST.days if setting.startswith("[retention]") else None))
+    if highest is not None and not (isinstance(value, int | float) and lowest <= value <= highest):
+        return f"{value} is not between {lowest} and {highest}"
     return None
 
 
@@ -285,12 +329,26 @@ def _not_a_schedule(expression: str) -> str | None:
     return None
 
 
-def _not_a_zone(name: str) -> str | None:
+def _not_a_zone(name: object) -> str | None:
     try:
-        find_zone(name)
+        find_zone(str(name))
     except (OSError, ValueError):
         return f"{name!r} is no time zone this machine knows, such as Europe/Paris"
     return None
+
+
+def _not_an_environment(values: object) -> str | None:
+    wrong = (
+        [name for name in dict.fromkeys(values) if not _VARIABLE.fullmatch(name)] if isinstance(values, dict) else []
+    )
+    return f"{wrong[0]!r} is no name of a variable" if wrong else None
+
+
+_CHECKS: dict[str, Callable[[object], str | None]] = {
+    "[rehearsal] env": _not_an_environment,
+    "[backup] timezone": _not_a_zone,
+    "[archive] recipients": recipients_problem,
+}
 
 
 def find_zone(name: str) -> tzinfo:

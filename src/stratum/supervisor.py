@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import select
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +19,15 @@ from stratum.adapters.private_directory import open_lock
 from stratum.adapters.process import Child, RunAs, detach, end_group, start
 from stratum.adapters.records import parse
 from stratum.adapters.service_log import ServiceLog
-from stratum.adapters.service_record import NO_MORE_WAITING, TOLD_BY, Orders, ServiceSpec, Supervision, SupervisionFiles
+from stratum.adapters.service_record import (
+    NO_MORE_WAITING,
+    ONLY_THE_LAST,
+    TOLD_BY,
+    Orders,
+    ServiceSpec,
+    Supervision,
+    SupervisionFiles,
+)
 from stratum.core.services import ServicePhase, ServiceState
 
 _TICK_SECONDS = 0.1
@@ -116,6 +126,7 @@ class Supervisor:
         self._files = files
         self._orders = orders
         self._stopping = False
+        self._resting = False
         self._unwritten = False
         self._services = [
             _Service(
@@ -138,6 +149,11 @@ class Supervisor:
         for service in self._services:
             service.pause_s, service.due_s = _FIRST_PAUSE, 0.0
 
+    def rest(self, number: int, frame: FrameType | None) -> None:
+        """For `stop`: at the next turn end all but what goes on until the database has stopped."""
+        del number, frame
+        self._resting = True
+
     def start(self) -> None:
         for service in self._services:
             service.start()
@@ -146,8 +162,12 @@ class Supervisor:
     def run(self) -> None:
         """Watch until told to stop, then end what runs."""
         while not self._stopping:
+            if self._resting:
+                self._resting = False
+                self._rest()
             self._turn()
-        self._end()
+        self._end(self._services)
+        self._write_if_possible(ended=True)
 
     def _turn(self) -> None:
         self._take_outputs()
@@ -166,13 +186,21 @@ class Supervisor:
         for service in self._services:
             service.take_output()
 
-    def _end(self) -> None:
+    def _rest(self) -> None:
+        """Those that end here are not due again before somebody wants them."""
+        writing = [service for service in self._services if not service.spec.stops_last]
+        self._end(writing)
+        for service in writing:
+            service.due_s = math.inf
+        self._write_if_possible()
+
+    def _end(self, services: Sequence[_Service]) -> None:
         """All are asked at once; each has its own time, and is ended by force after it."""
         asked_s = time.monotonic()
-        for service in self._services:
+        for service in services:
             if service.child is not None:
                 service.child.send_signal(signal.SIGTERM)
-        for service in self._services:
+        for service in services:
             while service.child is not None and service.child.poll() is None:
                 self._take_outputs()
                 if time.monotonic() - asked_s > service.spec.grace_seconds:
@@ -216,6 +244,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(NO_MORE_WAITING, supervisor.hurry)
+    signal.signal(ONLY_THE_LAST, supervisor.rest)
     supervisor.start()
     log = ServiceLog(files.log("supervisor"))
     _write_to(log)

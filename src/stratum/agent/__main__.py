@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from starlette.applications import Starlette
 from stratum.agent.app import make_app
 from stratum.agent.rounds import log_error
 from stratum.agent.service import AgentDesk
+from stratum.config import find_stack, load_settings
 from stratum.core.errors import StratumError
 
 _GRACE_SECONDS = 2
@@ -67,11 +69,32 @@ def main() -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     try:
         settings = read_settings(os.environ)
-        _serve(settings, AgentDesk(settings.directory), settings.read_secret())
+        with _alone(settings.directory):
+            _serve(settings, AgentDesk(settings.directory), settings.read_secret())
     except StratumError as error:
         log_error(error, where="agent")
         return int(error.exit)
     return 0
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Two agents would tear the WAL of one stack apart; the kernel lets one hold this, and lets go when it dies.
+
+    A container is alone by its name. Raises `agent-runs-already`.
+    """
+    settings = load_settings(find_stack(directory))
+    if settings.inside:
+        yield
+        return
+    file = settings.database_directory / "run" / "agent.lock"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StratumError("agent-runs-already", stack=settings.stack.name) from None
+        yield
 
 
 def _serve(settings: AgentSettings, desk: AgentDesk, secret: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,11 +15,11 @@ from stratum.core import alarm as words
 from stratum.core.alarm import AlarmBook, Condition, Notice, NoticeKind, note_conditions, plan_notices, record_notice
 from stratum.core.answers import Delivery
 from stratum.core.checklist import Line, LineState
-from stratum.core.errors import KINDS
+from stratum.core.errors import KINDS, StratumError
 from stratum.core.forecast import DiskSample, plan_full_at
 from stratum.core.job import SUCCEEDED, Job, JobState, JobVerb
 from stratum.core.proof import Verdict
-from stratum.engine.check import run_check
+from stratum.engine.check import look_again, run_check
 from stratum.ports import Notifier, Ports
 
 _log = logging.getLogger("stratum.agent")
@@ -27,6 +28,7 @@ _WATCHED = frozenset({JobVerb.BACKUP, JobVerb.VERIFY, JobVerb.DRILL})
 _TAKEN_BACK = frozenset({JobState.DECLINED, JobState.TAKEN_BACK_AFTER_RESTART})
 _DISKS = ("data", "archive")
 _SAMPLES = 120
+_URGENT = ("wal-received", "wal-continuous", "slot-lag", "zero-loss-degraded")
 TITLES = {
     NoticeKind.RAISED: "{stack}: alarm: {name}",
     NoticeKind.REPEATED: "{stack}: still red: {name}",
@@ -62,6 +64,7 @@ class AlarmKeeper:
         self._files = files
         self._notifier = notifier
         self._samples = _Samples()
+        self._unwritten = False
         self.look: Look | None = None
         self.book = files.read(_FILE, AlarmBook())
         self.deliveries: tuple[Delivery, ...] = ()
@@ -78,6 +81,12 @@ class AlarmKeeper:
             red += self._disks(next_backup_at)
             looked_at |= {f"disk-forecast-{place}" for place in _DISKS}
         self._note(tuple(red), frozenset(looked_at))
+
+    def observe_receiving(self) -> None:
+        """Look at what every second rests on: cheap, and too urgent to wait for the rest of the checklist."""
+        lines = [line for line in look_again(_URGENT, self._ports) if line.state is not LineState.UNKNOWN]
+        red = tuple(_red_line(line) for line in lines if line.state is LineState.RED)
+        self._note(red, frozenset(line.name for line in lines))
 
     def job_ended(self, job: Job) -> None:
         """A failed backup, verification or drill is red until one of its kind succeeds. Pings after a backup.
@@ -130,10 +139,18 @@ class AlarmKeeper:
         names = looked_at - {condition.name for condition in red}
         self._keep(note_conditions(self.book, red, looked_at=names, now=self._ports.clock.now()))
 
+    def save(self) -> None:
+        """Write down what could not be written before. Raises what keeps it from that, as an archive that is full."""
+        if self._unwritten:
+            self._files.write(_FILE, self.book)
+            self._unwritten = False
+
     def _keep(self, book: AlarmBook) -> None:
+        """An archive that is full or gone must not keep its own alarm from being told: it is written down later."""
         if book != self.book:
-            self.book = book
-            self._files.write(_FILE, book)
+            self.book, self._unwritten = book, True
+            with suppress(StratumError):
+                self.save()
 
 
 def render_notice(notice: Notice, *, stack: str) -> tuple[str, str]:

@@ -17,10 +17,10 @@ from starlette.routing import Route
 
 from stratum.adapters.messages import speak_plan, speaking
 from stratum.adapters.records import to_json
-from stratum.agent.bodies import checked_id, read_answer, read_limit, read_request, read_token
+from stratum.agent.bodies import checked_id, read_answer, read_flag, read_limit, read_request, read_token
 from stratum.agent.desk import Desk
 from stratum.agent.http_errors import Door, answer_fault, answer_framework, answer_refusal, languages_of
-from stratum.agent.speech import speak_job, speak_timeline
+from stratum.agent.speech import speak_changes, speak_job, speak_timeline
 from stratum.core.errors import StratumError
 from stratum.core.job import ENDED, JobEvent, JobRequest, JobsAnswer
 from stratum.core.plan import Plan
@@ -56,9 +56,16 @@ def _reads(desk: Desk) -> Iterator[Route]:
         "/status": lambda _: desk.status(),
         "/checklist": lambda _: desk.checklist(),
         "/timeline": lambda _: speak_timeline(desk.timeline()),
+        "/coverage": lambda _: desk.coverage(),
         "/settings": lambda _: desk.settings(),
         "/backups": lambda _: desk.backups(),
         "/backups/{id}": lambda request: desk.backup(_backup_id(request)),
+        "/bases/{id}": lambda request: desk.base(_backup_id(request)),
+        "/releases": lambda _: desk.releases(),
+        "/rehearsals": lambda _: desk.rehearsals(),
+        "/rehearsals/{id}": lambda request: desk.rehearsal(_job_id(request)),
+        "/changes": lambda _: speak_changes(desk.changes()),
+        "/rollback-cost": lambda request: desk.rollback_cost(with_data=read_flag(request, "data")),
         "/proofs": lambda request: desk.proofs(read_limit(request)),
         "/journal": lambda request: desk.journal(read_limit(request)),
         "/jobs": lambda request: _speak_jobs(desk.jobs(read_limit(request))),
@@ -94,6 +101,7 @@ def _orders(desk: Desk) -> Iterator[Route]:
             raise StratumError("console-token-refused")
         return Response(status_code=204, headers=_HEADERS)
 
+    yield Route("/rescue-kits", _answering(lambda _: desk.rescue_kit()), methods=["POST"])
     yield Route("/plans", plan, methods=["POST"])
     yield Route("/jobs", submit, methods=["POST"])
     yield Route("/jobs/{id}/answer", answer, methods=["POST"])

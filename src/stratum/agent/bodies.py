@@ -76,6 +76,14 @@ def read_limit(request: Request) -> int:
     return int(text)
 
 
+def read_flag(request: Request, name: str) -> bool:
+    """A query parameter that is `true` or `false`; false where it is missing. Raises `malformed-request`."""
+    text = request.query_params.get(name, "false")
+    if text not in {"true", "false"}:
+        raise malformed(name, "it must be true or false")
+    return text == "true"
+
+
 def checked_id(backup_id: str) -> str:
     """A backup's id is one plain word; whatever else is asked for is no backup. Raises `unknown-backup`."""
     if not _ID.fullmatch(backup_id):

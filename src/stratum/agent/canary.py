@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from stratum.adapters.canary_row import CanaryRow
@@ -16,13 +17,17 @@ _LONGEST_WAIT_SECONDS = 15.0
 class Canary:
     """Beats, remembers the last acknowledged beat, and notes in the archive how far the cluster came.
 
-    Takes no lock of the stack. Away from the server it tries again after 1, 2, 4 … 15 seconds.
+    Takes no lock of the stack. `heard` is told of each acknowledged beat. Away from the server it tries again after
+    1, 2, 4 … 15 seconds.
     """
 
-    def __init__(self, row: CanaryRow, archive: Archive, clock: Clock) -> None:
+    def __init__(
+        self, row: CanaryRow, archive: Archive, clock: Clock, *, heard: Callable[[Seen], None] = lambda _: None
+    ) -> None:
         self._row = row
         self._archive = archive
         self._clock = clock
+        self._heard = heard
         self._noted_at: float | None = None
         self._failures = 0
         self._not_before = 0.0
@@ -42,6 +47,7 @@ class Canary:
             raise
         self._failures = 0
         self.at = seen.beat_at
+        self._heard(seen)
         self._note(seen)
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ MOST_BYTES = 64 * 1024
 """The largest body taken; the largest one that makes sense has a few hundred bytes."""
 
 _BY_CODE = {
+    "unknown-address": 404,
     "agent-secret-refused": 401,
     "console-token-refused": 403,
     "method-not-allowed": 405,

@@ -80,6 +80,7 @@ def _ports(order: Order, answers: BinaryIO, tell: Callable[[Report], None]) -> P
         ports,
         journal=TellingJournal(ports.journal, tell, verb=verb),
         lock=PatientLock(ports.lock, tell, ports.clock),
+        rotation=None,
     )
 
 

@@ -11,6 +11,8 @@ from stratum import __version__
 from stratum.core.alarm import AlarmBook
 from stratum.core.checklist import Line, LineState
 from stratum.core.job import Job
+from stratum.core.receiving import ProtectMode, ReceiverPhase, ReceiverState
+from stratum.core.receiving_rules import is_fresh
 from stratum.engine.report_status import Status
 
 _BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
@@ -30,6 +32,9 @@ class Measured:
     lines: tuple[Line, ...]
     looked_at: datetime | None
     """When the checklist was last looked at."""
+    receiver: ReceiverState | None = None
+    wal_bytes: int = 0
+    bases: int = 0
 
 
 class WatchMetrics:
@@ -83,6 +88,7 @@ def _add_gauge(registry: Any, name: str, text: str, labels: tuple[str, ...], sam
 def _gauges(found: Measured) -> Iterator[tuple[str, str, tuple[str, ...], Samples]]:
     yield "stratum_build_info", "The running version.", ("version",), {(__version__,): 1}
     yield from _protection(found)
+    yield from _receiving(found)
     yield "stratum_canary_age_seconds", "Since the last acknowledged write of the canary.", (), _age(
         found.canary_at, found.now
     )  # fmt: skip
@@ -114,7 +120,7 @@ def _protection(found: Measured) -> Iterator[tuple[str, str, tuple[str, ...], Sa
     yield "stratum_backups_broken", "Damaged backups in the archive.", (), {(): len(found.status.broken_backups)}
     yield "stratum_backups_bytes", "Stored size of all whole backups.", (), {(): found.backup_bytes}
     yield "stratum_protection_loss_seconds", "Writes that would be lost now.", (), _age(
-        protection.newest_backup_at, found.now
+        protection.loss_since, found.now
     )  # fmt: skip
     recovery = protection.recovery_seconds
     yield "stratum_protection_recovery_seconds", "How long getting back takes, as last measured.", (), (
@@ -123,6 +129,28 @@ def _protection(found: Measured) -> Iterator[tuple[str, str, tuple[str, ...], Sa
     yield "stratum_protection_proven_age_seconds", "Since a backup was last proven.", (), _age(
         protection.proven_at, found.now
     )  # fmt: skip
+
+
+def _receiving(found: Measured) -> Iterator[tuple[str, str, tuple[str, ...], Samples]]:
+    state = found.receiver
+    if state is None or state.mode is ProtectMode.DUMPS:
+        return
+    receiving = state.phase is ReceiverPhase.RECEIVING and is_fresh(state, found.now)
+    yield "stratum_receiver_up", "1 while WAL is received.", (), {(): float(receiving)}
+    yield "stratum_receiver_lag_bytes", "WAL that the server has on its disk and the archive not yet.", (), (
+        {} if state.behind_bytes is None else {(): state.behind_bytes}
+    )  # fmt: skip
+    yield "stratum_receiver_lag_seconds", "Since the newest write of the canary that was received.", (), _age(
+        state.safe_at, found.now
+    )  # fmt: skip
+    yield "stratum_unprotected", "1 while no moment can be reached exactly.", (), {
+        (): float(state.unprotected_since is not None)
+    }  # fmt: skip
+    yield "stratum_degraded", "1 while commits do not wait for the archive although they should.", (), {
+        (): float(state.degraded_since is not None)
+    }  # fmt: skip
+    yield "stratum_wal_bytes", "Stored size of all WAL in the archive.", (), {(): found.wal_bytes}
+    yield "stratum_base_backups", "Whole base backups in the archive.", (), {(): found.bases}
 
 
 def _age(at: datetime | None, now: datetime) -> Samples:

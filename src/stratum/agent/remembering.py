@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from stratum.core.backup import Manifest
+from stratum.core.backup import BrokenBackup, Manifest
 from stratum.core.plan import JournalEntry
 from stratum.core.proof import Proof
-from stratum.ports import Archive, BrokenBackup, Journal
+from stratum.ports import Archive, Journal
 
 T = TypeVar("T")
 State = tuple[tuple[str, int, int, int], ...]

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from stratum.adapters.messages import speak_error
 from stratum.core.errors import StratumError
 
 _log = logging.getLogger("stratum.agent")
 _JOIN_SECONDS = 10.0
+_NICENESS = 10
 
 
 class Rounds:
-    """Calls `work` every `every_seconds`, at once after `hurry()`, until `stop()`."""
+    """Calls `work` every `every_seconds`, at once after `hurry()`, until `stop()`.
 
-    def __init__(self, name: str, work: Callable[[], None], *, every_seconds: float) -> None:
+    `yielding` work gets the processor after others where those want it too: the server beside it has people waiting.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None], *, every_seconds: float, yielding: bool = False) -> None:
         self._name = name
         self._work = work
         self._every_seconds = every_seconds
+        self._yielding = yielding
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stratum-{name}", daemon=True)
@@ -40,6 +47,11 @@ class Rounds:
             self._thread.join(_JOIN_SECONDS)
 
     def _run(self) -> None:
+        if self._yielding:
+            # On Linux each thread has a niceness of its own. (https://man7.org/linux/man-pages/man2/setpriority.2.html)
+            with suppress(OSError):
+                thread = threading.get_native_id()
+                os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
         while not self._ended.is_set():
             self._round()
             self._wake.wait(self._every_seconds)

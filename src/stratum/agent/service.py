@@ -15,6 +15,7 @@ from stratum.agent.desk import Export
 from stratum.agent.job_book import JobBook
 from stratum.agent.job_records import JobRecords
 from stratum.agent.remembering import RememberingArchive, RememberingJournal
+from stratum.agent.rescue_kit import make_rescue_kit
 from stratum.agent.rounds import Rounds
 from stratum.agent.runner import Runner
 from stratum.agent.settings_shown import show_settings
@@ -30,13 +31,22 @@ from stratum.core.answers import (
     ProofsAnswer,
     SettingsAnswer,
 )
+from stratum.core.changes import ChangesAnswer, RehearsalsAnswer, list_rehearsals, observe_changes
 from stratum.core.checklist import Line, all_hold
+from stratum.core.coverage import BaseAnswer, CoverageAnswer
 from stratum.core.errors import StratumError
 from stratum.core.job import Job, JobEvent, JobRequest, JobsAnswer
 from stratum.core.plan import Plan
+from stratum.core.rehearsal import Rehearsal
+from stratum.core.release import ReleasesAnswer
+from stratum.core.rescue_kit import RescueKit
+from stratum.core.rollback_cost import RollbackCost
 from stratum.core.timeline import Timeline
 from stratum.engine.check import run_check
 from stratum.engine.list_backups import list_backups, observe_timeline, pin_backup, show_backup
+from stratum.engine.releases import list_releases
+from stratum.engine.report_coverage import report_coverage, show_base
+from stratum.engine.report_rollback_cost import report_rollback_cost
 from stratum.engine.report_status import report_status
 from stratum.engine.run_request import run_request
 from stratum.ports import Archive, Ports, RunState
@@ -45,6 +55,8 @@ from stratum.wiring import open_silent, open_watched, read_only
 WHO = "agent"
 _STATUS_SECONDS = 1.5
 _CHECKLIST_SECONDS = 10.0
+_COST_SECONDS = 60.0
+"""Counting holds the stack's lock, and somebody waits before the page."""
 
 
 class AgentDesk:
@@ -102,6 +114,12 @@ class AgentDesk:
     def timeline(self) -> Timeline:
         return observe_timeline(self._looking)
 
+    def coverage(self) -> CoverageAnswer:
+        return report_coverage(self._looking)
+
+    def base(self, backup_id: str) -> BaseAnswer:
+        return show_base(backup_id, self._looking)
+
     def settings(self) -> SettingsAnswer:
         return show_settings(load_settings(self._directory))
 
@@ -125,6 +143,24 @@ class AgentDesk:
 
     def journal(self, limit: int) -> JournalAnswer:
         return JournalAnswer(entries=tuple(reversed(self._looking.journal.entries()[-limit:])))
+
+    def releases(self) -> ReleasesAnswer:
+        return list_releases(self._looking)
+
+    def rehearsals(self) -> RehearsalsAnswer:
+        return list_rehearsals(self._looking.rehearsals.recorded())
+
+    def rehearsal(self, rehearsal_id: str) -> Rehearsal:
+        found = next((one for one in self._looking.rehearsals.recorded() if one.id == rehearsal_id), None)
+        if found is None:
+            raise StratumError("unknown-address", path=f"/rehearsals/{rehearsal_id}")
+        return found
+
+    def changes(self) -> ChangesAnswer:
+        return observe_changes(self._looking.journal.entries())
+
+    def rollback_cost(self, *, with_data: bool) -> RollbackCost:
+        return report_rollback_cost(open_silent(self._directory, who=WHO), with_data=with_data, seconds=_COST_SECONDS)
 
     def plan(self, request: JobRequest) -> Plan:
         return run_request(request, read_only(open_silent(self._directory, who=request.who))).plan
@@ -159,6 +195,9 @@ class AgentDesk:
 
     def token_epoch(self) -> int:
         return self._looking.archive.token_epoch()
+
+    def rescue_kit(self) -> RescueKit:
+        return make_rescue_kit(self._looking, load_settings(self._directory))
 
     def redeem(self, token: str) -> bool:
         return self._looking.archive.redeem_console_token(token, now=self._looking.clock.now())

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from stratum.adapters.messages import say_as_is, speak_error, speak_plan
 from stratum.core.answers import SpokenError
+from stratum.core.changes import ChangesAnswer
 from stratum.core.errors import KINDS, StratumError
 from stratum.core.job import Job
 from stratum.core.timeline import Timeline
@@ -25,6 +26,11 @@ def speak_timeline(timeline: Timeline) -> Timeline:
     """The timeline with what its marks say."""
     moments = (replace(moment, label=say_as_is(moment.label)) for moment in timeline.moments)
     return replace(timeline, moments=tuple(moments))
+
+
+def speak_changes(found: ChangesAnswer) -> ChangesAnswer:
+    """The changes with their plans said anew."""
+    return replace(found, changes=tuple(replace(one, plan=speak_plan(one.plan)) for one in found.changes))
 
 
 def _speak_again(error: SpokenError) -> SpokenError:

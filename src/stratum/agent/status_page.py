@@ -134,17 +134,20 @@ class StatusPage:
 
 
 def _is_news(last: StatusFile, found: StatusFile) -> bool:
-    """Ages grow by themselves and the canary beats by itself: only the rest is a change."""
+    """Ages grow and positions move by themselves, and the canary beats by itself: only the rest is a change."""
     if found.written_at - last.written_at >= REFRESH_AFTER:
         return True
-    same = replace(found.status, protection=last.status.protection)
+    same = replace(found.status, protection=last.status.protection, receiver=last.status.receiver)
     quiet = replace(found, written_at=last.written_at, canary_at=last.canary_at, status=same)
     return quiet != last or _settled(found) != _settled(last)
 
 
 def _settled(found: StatusFile) -> tuple[object, ...]:
-    protection = found.status.protection
-    return protection.newest_backup_at, protection.proven_at, protection.newest_drill, protection.failure_domain
+    protection, receiver = found.status.protection, found.status.receiver
+    backed_up = protection.newest_backup_at, protection.proven_at, protection.newest_drill, protection.failure_domain
+    if receiver is None:
+        return backed_up
+    return *backed_up, receiver.phase, receiver.problem, receiver.unprotected_since, receiver.degraded_since
 
 
 def _alarms(found: StatusFile) -> str:

@@ -115,6 +115,10 @@ class PatientLock:
         self._wait_at_most = wait_at_most
         self._pause = threading.Event()
 
+    @property
+    def token(self) -> str:
+        return self._lock.token
+
     @contextmanager
     def hold(self, *, why: str) -> Iterator[None]:
         """Hold the lock while the block runs. Raises `locked` when it was held by others for too long."""

@@ -12,22 +12,30 @@ from pathlib import Path
 
 from stratum.adapters.messages import speak_alarm
 from stratum.agent.alarms import AlarmKeeper
+from stratum.agent.base_asking import BaseAsking
 from stratum.agent.canary import Canary
+from stratum.agent.elsewhere import LOOK_SECONDS, WAL_SECONDS, WHOLE_SECONDS, Elsewhere
 from stratum.agent.metrics import Measured, WatchMetrics
-from stratum.agent.rounds import Rounds
+from stratum.agent.receiver import Receiver
+from stratum.agent.rounds import Rounds, log_error
 from stratum.agent.schedule import Scheduler
 from stratum.agent.status_page import StatusFile, StatusPage
 from stratum.agent.watch_files import WatchFiles
+from stratum.agent.zero_loss import ZeroLoss
 from stratum.config import find_stack, load_settings
 from stratum.core.alarm import SpokenAlarm
+from stratum.core.errors import StratumError
+from stratum.core.identity import Seen
 from stratum.core.job import Job, JobRequest, JobVerb
 from stratum.core.proof import Method, Verdict
 from stratum.engine.report_status import Status, report_status
 from stratum.ports import Ports
-from stratum.wiring import open_canary, open_notifier, open_watched
+from stratum.wiring import open_canary, open_notifier, open_receiver, open_watched
 
 LOOK_EVERY_SECONDS = 120.0
-_BEAT_SECONDS, _SCHEDULE_SECONDS, _TELL_SECONDS, _PAGE_SECONDS = 1.0, 5.0, 5.0, 10.0
+_SETTLING_SECONDS = 15.0
+"""After a start what the agent before wrote down is old, and no sign of anything yet."""
+_RECEIVE_SECONDS, _SCHEDULE_SECONDS, _TELL_SECONDS, _PAGE_SECONDS = 1.0, 5.0, 5.0, 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +60,18 @@ class Watch:
         archive = load_settings(root).archive_path
         files = WatchFiles(archive)
         self._ports: Ports = open_watched(root)
-        self._canary = Canary(open_canary(root), self._ports.archive, self._ports.clock)
+        self._zero_loss = ZeroLoss(
+            ports=self._ports,
+            commits=open_watched(root).replication.commits,
+            state=lambda: self._receiver.state,
+        )
+        self._receiver = Receiver(
+            ports=self._ports,
+            server=open_receiver(root),
+            asking=BaseAsking(submit),
+            complete=self._zero_loss.complete,
+        )
+        self._canary = Canary(open_canary(root), self._ports.archive, self._ports.clock, heard=self._heard)
         self._scheduler = Scheduler(ports=self._ports, files=files, submit=submit)
         self._alarms = AlarmKeeper(ports=self._ports, files=files, notifier=open_notifier(root))
         self._page = StatusPage(archive)
@@ -60,26 +79,52 @@ class Watch:
         self._status: Status | None = None
         self._ended: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._look_at = 0.0
+        self._settled_at = self._ports.clock.monotonic() + _SETTLING_SECONDS
         self._started = threading.Event()
+        self._elsewhere = Elsewhere(root, archive, self._ports, again=self._copy_again)
         self._rounds = (
-            Rounds("canary", self._canary.beat, every_seconds=_BEAT_SECONDS),
+            Rounds("canary", self._canary.beat, every_seconds=self._ports.stack.protect.canary_seconds),
             Rounds("schedule", self._scheduler.ask_for_due, every_seconds=_SCHEDULE_SECONDS),
             Rounds("alarms", self._keep_alarms, every_seconds=_TELL_SECONDS),
             Rounds("status-page", self._write_page, every_seconds=_PAGE_SECONDS),
+        )
+        self._slow = (
+            Rounds("copies", self._elsewhere.copy, every_seconds=WHOLE_SECONDS),
+            Rounds("copies-wal", self._elsewhere.copy_wal, every_seconds=WAL_SECONDS),
+            Rounds("archive-reread", self._elsewhere.reread, every_seconds=LOOK_SECONDS),
+        )
+        self._receiving = (
+            Rounds("receiver", self._receiver.work, every_seconds=_RECEIVE_SECONDS),
+            Rounds("wal-filing", self._receiver.file_closed, every_seconds=_RECEIVE_SECONDS, yielding=True),
+            Rounds("zero-loss", self._zero_loss.work, every_seconds=_RECEIVE_SECONDS),
         )
 
     def start(self) -> None:
         """Begin; returns at once."""
         self._started.set()
-        for rounds in self._rounds:
+        try:
+            self._receiver.announce()
+        except StratumError as error:
+            log_error(error, where="receiver")
+        for rounds in (*self._rounds, *self._receiving, *self._slow):
             rounds.start()
 
     def stop(self) -> None:
         """End every thread; what is in hand is brought to its end, which takes some seconds at most."""
         if self._started.is_set():
-            for rounds in self._rounds:
+            for rounds in (*self._rounds, *self._receiving, *self._slow):
                 rounds.stop()
         self._canary.close()
+        self._receiver.stop()
+        self._zero_loss.stop()
+
+    def _heard(self, seen: Seen) -> None:
+        """A beat is worth a look at once: what would be lost is as old as the newest one that is known to be safe."""
+        self._receiver.beat(seen)
+        self._receiving[0].hurry()
+
+    def _copy_again(self) -> None:
+        self._slow[0].hurry()
 
     def state(self) -> WatchState:
         """How the watch stands now; asks neither the server nor the network."""
@@ -93,8 +138,9 @@ class Watch:
     def job_ended(self, job: Job) -> None:
         """Take note of a job's end: alarms, retention after a scheduled backup, the heartbeat. Returns at once."""
         self._metrics.job_ended(job)
+        self._receiver.job_ended(job)
         self._ended.put(job)
-        for rounds in self._rounds[2:]:
+        for rounds in (*self._rounds[2:], self._slow[0]):
             rounds.hurry()
 
     def metrics_text(self) -> bytes:
@@ -116,6 +162,9 @@ class Watch:
                 book=self._alarms.book,
                 lines=look.lines if look else (),
                 looked_at=look.at if look else None,
+                receiver=self._receiver.state,
+                wal_bytes=self._receiver.stored_bytes,
+                bases=len(self._ports.wal.bases()),
             )
         )
 
@@ -129,9 +178,12 @@ class Watch:
             self._look_at = now + LOOK_EVERY_SECONDS
             self._alarms.observe(next_backup_at=self._scheduler.next_at(JobVerb.BACKUP))
             self._rounds[-1].hurry()
+        elif now >= self._settled_at:
+            self._alarms.observe_receiving()
         self._alarms.tell()
         for job in ended:
             self._scheduler.after(job)
+        self._alarms.save()
 
     def _take_ended(self) -> tuple[Job, ...]:
         taken: list[Job] = []

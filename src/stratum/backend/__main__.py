@@ -16,9 +16,12 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from stratum.adapters.messages import speak_error
+from stratum.adapters.trusted_proxies import Forwarded
 from stratum.backend.app import create_app
 from stratum.backend.identity import Identity
+from stratum.backend.migrate import prepare_schema
 from stratum.backend.prepare import prepare
+from stratum.backend.seed import load_demo_data
 from stratum.backend.server_log import log_configuration
 from stratum.backend.settings import BackendSettings, load_backend_settings
 from stratum.core.errors import StratumError
@@ -40,6 +43,22 @@ def main() -> int:
     except StratumError as error:
         return _say(error)
     return _say(failed[0]) if failed else 0
+
+
+def migrate() -> None:
+    """Bring the console's schema to this release, and end. Raises what a start would; the database has to be up."""
+    identity = create_app(load_backend_settings(os.environ)).state.identity
+    state = prepare_schema(identity.engine, autorun=True)
+    print(f"the console's schema was {state.value}")
+
+
+def seed() -> None:
+    """Load the console's demo data, once, and end."""
+    identity = create_app(load_backend_settings(os.environ)).state.identity
+    prepare_schema(identity.engine, autorun=identity.settings.autorun_migrations)
+    identity.prepared.set()
+    loaded = load_demo_data(identity)
+    print("loaded the demo data" if loaded else "the demo data was loaded before")
 
 
 def _prepare_now_or_later(identity: Identity) -> list[StratumError]:
@@ -72,16 +91,15 @@ def _prepare_later(identity: Identity, failed: list[StratumError]) -> None:
 
 
 def _serve(app: FastAPI, settings: BackendSettings) -> None:
-    """One process. Only a proxy on this machine is believed about where a request came from."""
+    """One process. Only a proxy that was named is believed about where a request came from."""
     config = uvicorn.Config(
-        app,
+        Forwarded(app, settings.trusted_proxies),
         host=settings.host,
         port=settings.port,
         http="httptools",
         loop="uvloop",
         log_config=None,
-        proxy_headers=True,
-        forwarded_allow_ips="127.0.0.1,::1",
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )

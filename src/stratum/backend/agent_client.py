@@ -24,6 +24,8 @@ _SILENCE_S = 60.0
 """Between two parts of a long answer; a stream of events is heard every 15 seconds."""
 PLAN_S = 300.0
 """A plan of a restore reads the whole backup first."""
+COUNT_S = 75.0
+"""The agent gives counting rows up after 60."""
 _PASSED_ON = frozenset({400, 404, 409, 422, 423, 429, 500, 503})
 """What the agent may answer beside success; anything else is no answer of an agent."""
 

@@ -21,6 +21,7 @@ from stratum.backend.errors import BodyLimit, documented, refuse_unknown_paramet
 from stratum.backend.health import health_router
 from stratum.backend.identity import open_identity
 from stratum.backend.jobs_routes import jobs_router
+from stratum.backend.kit_routes import kit_router
 from stratum.backend.metrics import BackendMetrics, Counting, metrics_router
 from stratum.backend.settings import BackendSettings
 from stratum.backend.user_routes import user_router
@@ -66,7 +67,7 @@ def create_app(
     app.add_middleware(BodyLimit)
     app.add_middleware(Counting, metrics=metrics)
     app.add_middleware(Forgetting, state=app.state)
-    for router in (*_open_routers(), data_router(), work_router(), jobs_router(), audit_router()):
+    for router in (*_open_routers(), data_router(), work_router(), jobs_router(), audit_router(), kit_router()):
         app.include_router(router, prefix=PREFIX, dependencies=[Depends(refuse_unknown_parameters)])
     app.include_router(metrics_router(metrics))
     return app

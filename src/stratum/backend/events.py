@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     USER_CREATED = "user-created"
     USER_CHANGED = "user-changed"
     USER_REMOVED = "user-removed"
+    RESCUE_KIT_MADE = "rescue-kit-made"
     DEMO_DATA_LOADED = "demo-data-loaded"
 
 
@@ -55,7 +56,7 @@ class ConsoleEvent:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """The address is that of the connection; uvicorn takes a proxy's word for it on loopback only."""
+    """The address is that of the connection; a proxy's word for it is taken where TRUSTED_PROXIES names it."""
     address = request.client.host if request.client else "unknown"
     return Visitor(address=address[:60], user_agent=_visible(request.headers.get("user-agent", ""))[:300])
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from stratum.adapters.trusted_proxies import TrustedProxies, parse_trusted_proxies
 from stratum.core.errors import StratumError
+from stratum.core.lifetimes import parse_lifetime
 
 _FILE = "the backend's environment"
-_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DURATION = re.compile(r"(?P<amount>\d{1,12})\s*(?P<unit>ms|s|m|h|d)?")
 _SHORTEST_SECRET = 32
 _NOT_OF_LIBPQ = frozenset({"schema", "pgbouncer", "connection_limit", "pool_timeout"})
 """Parameters that other libraries put into the same address; PostgreSQL's own refuses them."""
@@ -36,6 +35,10 @@ class BackendSettings:
     seed_on_start: bool = False
     host: str = "127.0.0.1"
     port: int = 4001
+    trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    """Whose word is taken about where a request came from."""
+    rehearsed: bool = False
+    """Whether it runs on a clone, where there is no agent to answer."""
 
 
 def load_backend_settings(environment: Mapping[str, str]) -> BackendSettings:
@@ -52,6 +55,8 @@ def load_backend_settings(environment: Mapping[str, str]) -> BackendSettings:
         seed_on_start=_switch(environment, "SEED_ON_START", otherwise=False),
         host=environment.get("HOST") or "127.0.0.1",
         port=_port(environment.get("PORT") or "4001"),
+        trusted_proxies=_proxies(environment.get("TRUSTED_PROXIES", "")),
+        rehearsed=_switch(environment, "STRATUM_REHEARSAL", otherwise=False),
     )
 
 
@@ -75,20 +80,9 @@ def parse_database_url(url: str) -> str:
     return f"postgresql+psycopg://{parts.netloc}{address}"
 
 
-def parse_duration(text: str, *, number_means: str) -> timedelta | None:
-    """`15m`, `90d`, or a bare number in `number_means` (`s` or `ms`); None for anything else or nothing at all."""
-    found = _DURATION.fullmatch(text.strip())
-    if not found or int(found["amount"]) == 0:
-        return None
-    try:
-        return timedelta(**{_UNITS[found["unit"] or number_means]: int(found["amount"])})
-    except OverflowError:
-        return None
-
-
 def _duration(environment: Mapping[str, str], name: str, otherwise: str, *, number_means: str) -> timedelta:
     text = environment.get(name) or otherwise
-    found = parse_duration(text, number_means=number_means)
+    found = parse_lifetime(text, number_means=number_means)
     if found is None or found > timedelta(days=3660):
         problem = f"{text} is not a time such as 15m or 90d"
         raise StratumError("invalid-setting", file=_FILE, setting=name, problem=problem)
@@ -106,6 +100,13 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise StratumError("invalid-setting", file=_FILE, setting="PORT", problem=f"{text} is not a port")
     return int(text)
+
+
+def _proxies(text: str) -> TrustedProxies:
+    try:
+        return parse_trusted_proxies(text)
+    except ValueError as error:
+        raise StratumError("invalid-setting", file=_FILE, setting="TRUSTED_PROXIES", problem=str(error)) from None
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

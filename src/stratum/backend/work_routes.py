@@ -20,6 +20,7 @@ from stratum.backend.events import visitor_of
 from stratum.backend.roles import Caller
 from stratum.backend.sessions import check_password
 from stratum.core.agent_status import AgentStatus
+from stratum.core.backup import BackupKind
 from stratum.core.errors import StratumError
 from stratum.core.job import Job, JobRequest, JobVerb
 from stratum.core.plan import Plan
@@ -50,6 +51,8 @@ LOOK: dict[str, Any] = {"response_model": Plan, "responses": documented(400, 401
 class BackupOrder:
     """How to take a backup."""
 
+    kind: BackupKind = BackupKind.DUMP
+    """A dump, which can be restored anywhere, or a base backup, from which WAL reaches every second."""
     accept_fewer_rows: StrictBool = False
     """Call it a backup although most rows are gone."""
 
@@ -60,10 +63,20 @@ class RestoreOrder:
 
     backup_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$")] | None = None
     at: Moment | None = None
-    """The newest backup at this time; it cannot go with `backup_id`."""
+    """This moment, where WAL covers it, else the newest backup at this time; it cannot go with `backup_id`.
+
+    The plan says which."""
     database: DatabaseName | None = None
     into: DatabaseName | None = None
     """Into a new database of this name; the live one stays as it is."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DrillOrder:
+    """Which moment to prove."""
+
+    at: Moment
+    """A time that base backups and WAL cover."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -94,7 +107,10 @@ def _add_backups(router: APIRouter) -> None:
     @router.post("/backups", **ORDER)
     async def take_backup(request: Request, caller: Operator, body: BackupOrder) -> Response:
         """Take a backup now."""
-        return await _order(request, caller, JobVerb.BACKUP, accept_fewer_rows=body.accept_fewer_rows)
+        wanted = JobRequest(
+            verb=JobVerb.BACKUP, who=_who(caller), kind=body.kind, accept_fewer_rows=body.accept_fewer_rows
+        )
+        return await _submit(request, wanted)
 
     @router.post("/backups/{backup_id}/verify", **ORDER)
     async def verify_backup(request: Request, caller: Operator, backup_id: BackupId) -> Response:
@@ -105,6 +121,11 @@ def _add_backups(router: APIRouter) -> None:
     async def drill_backup(request: Request, caller: Operator, backup_id: BackupId) -> Response:
         """Restore a backup into a throwaway server and compare: the proof."""
         return await _order(request, caller, JobVerb.DRILL, backup_id=backup_id)
+
+    @router.post("/drills", **ORDER)
+    async def drill_moment(request: Request, caller: Operator, body: DrillOrder) -> Response:
+        """Recover the cluster as it was at a moment on a throwaway server, and compare: the proof."""
+        return await _submit(request, JobRequest(verb=JobVerb.DRILL, who=_who(caller), at=body.at))
 
 
 def _add_restores(router: APIRouter) -> None:
@@ -166,11 +187,8 @@ async def _order(
     *,
     backup_id: str | None = None,
     database: str | None = None,
-    accept_fewer_rows: bool = False,
 ) -> Response:
-    wanted = JobRequest(
-        verb=verb, who=_who(caller), backup_id=backup_id, database=database, accept_fewer_rows=accept_fewer_rows
-    )
+    wanted = JobRequest(verb=verb, who=_who(caller), backup_id=backup_id, database=database)
     return await _submit(request, wanted)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stratum.cli.session import HERE, JsonOption, StackOption, fail, reported, show_record
+from stratum.cli.session import HERE, JsonOption, StackOption, fail, reported, show_record, typed_arguments
 from stratum.core.errors import ExitCode, StratumError
 
 
@@ -19,11 +19,12 @@ def notify(
     from stratum.adapters.messages import say
     from stratum.adapters.records import to_dict
     from stratum.core.answers import NotifyAnswer
-    from stratum.wiring import open_notifier, open_watched
+    from stratum.wiring import open_notifier, open_watched, pass_on_inside
 
     with reported(as_json=as_json):
         if not test:
             raise StratumError("invalid-argument", argument="notify", problem="it does one thing: notify --test")
+        pass_on_inside(stack, typed_arguments())
         name = open_watched(stack).stack.name
         deliveries = open_notifier(stack).tell(say(TITLE, {"stack": name}), say(BODY))
         if not deliveries:

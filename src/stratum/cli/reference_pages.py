@@ -14,7 +14,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from stratum.cli.attribute_docstrings import attribute_docstrings, one_line
 from stratum.config import SECTIONS
 from stratum.core.checklist import LINES, UNKNOWN, LineKind
+from stratum.core.copies import CopyPolicy
 from stratum.core.errors import EXIT_MEANING, KINDS, ErrorKind, ExitCode
+from stratum.core.file_sets import FileSetPolicy
 
 WRITTEN = "<!-- Written by `make docs` from the code; change it there. -->"
 
@@ -22,13 +24,22 @@ ENVIRONMENT = {
     "POSTGRES_USER": "the application's role, which owns its database",
     "POSTGRES_DB": "the application's database",
     "POSTGRES_PORT": "the port on 127.0.0.1; another free one is taken while it is in use",
+    "POSTGRES_MAJOR": "without Docker: the major that a new cluster is made with; `stratum upgrade-postgres` writes it",
     "POSTGRES_PASSWORD": "the password of `POSTGRES_USER`",
     "POSTGRES_SUPERUSER_PASSWORD": "the password of the role `postgres`, which maintenance is done as",
     "BACKUP_PASSWORD": "the password of the role `stratum_backup`",
     "REPLICATION_PASSWORD": "the password of the role `stratum_replication`",
+    "AGE_IDENTITY_FILE": "the file of the private key that opens a sealed archive; drills and restores need it, "
+    "backups do not",
+    "AGE_IDENTITY": "the same key itself, which containers of a Compose stack are told",
+    "DATABASE_URL": "the address of a server of your own, where `[database] url` names it",
+    "MAINTENANCE_PASSWORD": "the password of the role `stratum_maintenance`, on a server of your own",
+    "MAINTENANCE_USER": "another role to restore as on a server of your own, in place of `stratum_maintenance`",
+    "POSTGRES_SUPERUSER": "with Compose: the superuser's name, where it is not `postgres`",
     "CONSOLE_PASSWORD": "the password of the role `stratum_console`, which owns the console's database",
     "JWT_SECRET": "what the console signs its tokens with; the secrets between its programs are made from it",
     "JWT_SECRET_PREVIOUS": "the one before, while its tokens are still taken",
+    "JWT_SECRET_PREVIOUS_UNTIL": "when that ends: `stratum rotate` writes it, and the next `up` takes both out",
     "JWT_ACCESS_TTL": "how long an access token is good for: `15m`",
     "JWT_REFRESH_TTL_MS": "how long a session is good for without a sign-in: `90d`, or a number of milliseconds",
     "AUTORUN_MIGRATIONS": "whether the backend migrates the console's database at its start: `true`",
@@ -36,6 +47,12 @@ ENVIRONMENT = {
     "FRONTEND_PORT": "the port of the console's pages, 3000; another free one is taken while it is in use",
     "BACKEND_PORT": "the port of the console's API, 4001; likewise",
     "AGENT_PORT": "the port of the agent, 4002; likewise",
+    "NGINX_CERT_PATH": "the certificate of the nginx profile, a PEM file: its own first, then its authorities'",
+    "NGINX_KEY_PATH": "its key, which `STRATUM_UID` can read and nobody else",
+    "NGINX_HTTP_PORT": "where nginx takes plain HTTP and leads it to HTTPS: 80",
+    "NGINX_HTTPS_PORT": "where nginx serves the console over TLS: 443",
+    "NGINX_BIND_ADDRESS": "the address of this machine that both are published on; all of them when not set",
+    "TRUSTED_PROXIES": "who is believed about where a visitor came from: services, addresses, networks; `nginx`",
 }
 """What is read from .env, by name."""
 
@@ -75,10 +92,12 @@ be looked at says why, and does not pass either."""
 def render_settings_page() -> str:
     """docs/reference/settings.md: each setting with what it takes, its default and its meaning."""
     blocks = [_SETTINGS_OPENING, WRITTEN]
-    for name, kind in SECTIONS.items():
+    tables = {f"[{name}]": kind for name, kind in SECTIONS.items()}
+    tables |= {"[[archive.copies]]": CopyPolicy, "[[files]]": FileSetPolicy}
+    for name, kind in tables.items():
         rows = list(_setting_rows(kind))
-        said = one_line(kind.__doc__).removesuffix(f" `[{name}]` of stratum.toml.")
-        blocks += [f"## `[{name}]`", said, render_table(("key", "takes", "default", "meaning"), rows)]
+        said = one_line(kind.__doc__).removesuffix(f" `{name}` of stratum.toml.")
+        blocks += [f"## `{name}`", said, render_table(("key", "takes", "default", "meaning"), rows)]
     rows = [(f"`{name}`", meaning) for name, meaning in ENVIRONMENT.items()]
     blocks += ["## `.env`", _ENVIRONMENT_OPENING, render_table(("name", "meaning"), rows)]
     return render_page(blocks)
@@ -120,8 +139,9 @@ def _line_blocks(kind: LineKind) -> tuple[str, ...]:
 def _setting_rows(kind: type[Any]) -> Iterator[tuple[str, ...]]:
     hints, said = get_type_hints(kind), attribute_docstrings(kind)
     for field in dataclasses.fields(kind):
-        is_required = field.default is dataclasses.MISSING
-        default = "has to be set" if is_required else render_setting(field.default)
+        made = field.default_factory
+        known = field.default if made is dataclasses.MISSING else made()
+        default = "has to be set" if known is dataclasses.MISSING else render_setting(known)
         yield f"`{field.name}`", _takes(hints[field.name]), default, said.get(field.name, "")
 
 
@@ -137,12 +157,14 @@ def _takes(hint: object) -> str:
 
 
 _WORDS: dict[object, str] = {
+    dict[str, str]: "table of texts",
     str: "text",
     int: "whole number",
     float: "number",
     bool: "`true` or `false`",
     Path: "path",
     timedelta: "duration",
+    CopyPolicy: "table",
 }
 
 
@@ -151,7 +173,8 @@ def render_setting(value: object) -> str:
     if value is None:
         return "not set"
     if isinstance(value, timedelta):
-        return f'`"{value / timedelta(hours=1):.0f}h"`'
+        hours, rest = divmod(value, timedelta(hours=1))
+        return f'`"{rest.seconds}s"`' if rest else f'`"{hours}h"`'
     if isinstance(value, tuple):
         return f"`{json.dumps(list(value))}`"
     plain = value.value if isinstance(value, Enum) else value

@@ -9,12 +9,12 @@ from typing import TypeAlias
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from stratum.adapters.cluster_roles import (
-    BACKUP_RIGHTS,
+from stratum.adapters.roles_script import (
     BACKUP_ROLE,
-    OWNER_RIGHTS,
-    REPLICATION_RIGHTS,
+    CONSOLE_ROLE,
+    MAINTENANCE_ROLE,
     REPLICATION_ROLE,
+    given_rights,
 )
 from stratum.cli.attribute_docstrings import attribute_docstrings, one_line
 from stratum.cli.main import app
@@ -28,6 +28,7 @@ _MAINTENANCE = (Role.MAINTENANCE,)
 
 CONNECTS_AS: dict[str, tuple[Role, ...]] = {
     "init": _NONE,
+    "adopt": (Role.MAINTENANCE, Role.OWNER, Role.BACKUP),
     "up": _MAINTENANCE,
     "stop": _MAINTENANCE,
     "down": _MAINTENANCE,
@@ -49,8 +50,23 @@ CONNECTS_AS: dict[str, tuple[Role, ...]] = {
     "prune": _MAINTENANCE,
     "migrate": (Role.MAINTENANCE, Role.OWNER),
     "seed": (Role.MAINTENANCE, Role.OWNER),
+    "build": _NONE,
+    "rehearse": _NONE,
+    "rehearsal-clone": _NONE,
+    "update": (Role.MAINTENANCE, Role.OWNER, Role.BACKUP),
+    "rollback": (Role.MAINTENANCE, Role.BACKUP),
+    "releases": _NONE,
+    "undo-copy": (Role.MAINTENANCE, Role.BACKUP),
+    "upgrade-postgres": (Role.MAINTENANCE, Role.BACKUP),
+    "rotate": _MAINTENANCE,
+    "shell": (Role.OWNER,),
+    "copies": _NONE,
+    "kit": _NONE,
+    "protect": _MAINTENANCE,
+    "restore-point": _MAINTENANCE,
     "destroy": (Role.MAINTENANCE, Role.BACKUP),
     "identity show": _MAINTENANCE,
+    "identity check": _MAINTENANCE,
     "identity accept": _MAINTENANCE,
     "notify": _NONE,
     "demo": (Role.MAINTENANCE, Role.OWNER, Role.BACKUP),
@@ -58,6 +74,7 @@ CONNECTS_AS: dict[str, tuple[Role, ...]] = {
 """Who each verb connects to the stack's running server as. Throwaway servers have passwords of their own."""
 
 ANSWERS = {
+    "adopt": "adopt",
     "up": "outcome",
     "status": "status",
     "ps": "services",
@@ -70,7 +87,19 @@ ANSWERS = {
     "migrate": "outcome",
     "seed": "outcome",
     "destroy": "outcome",
+    "rehearse": "rehearsal",
+    "rehearsal-clone": "rehearsal",
+    "update": "outcome",
+    "rollback": "outcome",
+    "releases": "releases",
+    "upgrade-postgres": "outcome",
+    "rotate": "outcome",
+    "undo-copy": "undo-copy",
     "identity accept": "outcome",
+    "copies": "copies",
+    "kit": "kit",
+    "protect": "protect",
+    "restore-point": "restore-point",
     "notify": "notify",
     "demo": "demo",
 }
@@ -84,9 +113,10 @@ in it. Verbs that change anything have `--dry-run`, which shows the plan and tou
 [those of every command](errors.md#exit-codes). `stratum --install-completion` sets up completion for your shell."""
 
 _RIGHTS_OPENING = """
-A new stack gets four roles, each with no more rights than its work needs. Nothing has to be granted by hand; when the
-server refuses a statement, compare the rights of the role it names with these. A verb that connects as nobody works
-on files, or on a throwaway server of its own.
+A new stack gets four roles, and a fifth with the console, each with no more rights than its work needs. Nothing has to
+be granted by hand; when the server refuses a statement, compare the rights of the role it names with these. On a server
+of your own the same roles come from the script that `stratum adopt --print-roles` prints, and `stratum_maintenance`
+takes the superuser's place. A verb that connects as nobody works on files, or on a throwaway server of its own.
 """.strip()
 
 
@@ -103,10 +133,13 @@ def rights_blocks() -> list[str]:
     said = attribute_docstrings(Role)
     roles = [
         ("`postgres`", "superuser", f"{Role.MAINTENANCE}: {said['MAINTENANCE']}"),
-        ("`POSTGRES_USER`", f"`{OWNER_RIGHTS}`; owns the database", f"{Role.OWNER}: {said['OWNER']}"),
-        (f"`{BACKUP_ROLE}`", f"`{BACKUP_RIGHTS}`", f"{Role.BACKUP}: {said['BACKUP']}"),
-        (f"`{REPLICATION_ROLE}`", f"`{REPLICATION_RIGHTS}`", "replication: receiving WAL; no verb uses it yet."),
-    ]
+        (f"`{MAINTENANCE_ROLE}`", _rights(MAINTENANCE_ROLE) + "; a member of every owner in the guarded databases",
+         f"{Role.MAINTENANCE}, on a server of your own."),
+        ("`POSTGRES_USER`", "owns the database", f"{Role.OWNER}: {said['OWNER']}"),
+        (f"`{BACKUP_ROLE}`", _rights(BACKUP_ROLE), f"{Role.BACKUP}: {said['BACKUP']}"),
+        (f"`{REPLICATION_ROLE}`", _rights(REPLICATION_ROLE), f"{Role.REPLICATION}: {said['REPLICATION']}"),
+        (f"`{CONSOLE_ROLE}`", "owns the console's database", "the console's backend."),
+    ]  # fmt: skip
     rows = [(f"`stratum {verb}`", _named(used)) for verb, used in CONNECTS_AS.items()]
     return [
         "## Rights",
@@ -114,6 +147,10 @@ def rights_blocks() -> list[str]:
         render_table(("role", "rights", "for"), roles),
         render_table(("verb", "connects as"), rows),
     ]
+
+
+def _rights(role: str) -> str:
+    return "; ".join(f"`{statement}`" for statement in given_rights(role))
 
 
 def verbs(command: object, name: str = "stratum") -> Iterator[tuple[str, Command]]:

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from stratum.adapters.messages import say, say_as_is, speak_error, speak_plan
-from stratum.core.answers import ErrorAnswer
-from stratum.core.checklist import Line, LineState
+from stratum.core.answers import ErrorAnswer, SpokenLine
+from stratum.core.checklist import LineState
 from stratum.core.errors import StratumError
 from stratum.core.plan import Effect, Plan
 from stratum.core.sizes import render_bytes
@@ -85,11 +85,11 @@ def render_question(plan: Plan, question: str, lines: Sequence[str]) -> str:
     )
 
 
-def render_line(line: Line) -> str:
+def render_line(line: SpokenLine) -> str:
     """One line of the checklist, with its fix below when it is not green."""
-    text = f"{say(MARKS[line.state]):>8}  {line.name}{say(':')} {say(line.template, line.details)}"
+    text = f"{say(MARKS[line.state]):>8}  {line.name}{say(':')} {line.statement}"
     if line.state in {LineState.RED, LineState.UNKNOWN}:
-        text += f"\n{'':>10}{say('fix')}{say(':')} {say(line.fix, line.details)}"
+        text += f"\n{'':>10}{say('fix')}{say(':')} {line.fix}"
     return text
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from stratum.cli.session import HERE, JsonOption, StackOption, opened, reported, show_record
+from stratum.core.containers import BACKUP, POSTGRES
+from stratum.core.errors import StratumError
+from stratum.core.receiving import ProtectMode, ReceiverPhase, ReceiverState
+from stratum.core.receiving_rules import is_fresh
 from stratum.core.services import ServicePhase, ServiceState, console_address
+from stratum.core.sizes import render_age
 
-
-class Logged(StrEnum):
-    """Whose log is shown."""
-
-    POSTGRES = "postgres"
-    AGENT = "agent"
-    BACKEND = "backend"
-    FRONTEND = "frontend"
-    SUPERVISOR = "supervisor"
+LOCAL_LOGS = ("agent", "backend", "frontend", "supervisor")
+"""What has a log on the embedded runtime beside the database."""
 
 
 def ps(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
@@ -36,30 +34,36 @@ def ps(stack: StackOption = HERE, as_json: JsonOption = False) -> None:
 def render_service(state: ServiceState) -> str:
     """One line: `backend   running on http://127.0.0.1:4001 (process 4711) since …`."""
     if state.phase is ServicePhase.STOPPED:
-        return f"{state.name:<9} stopped"
+        ended = f", it ended with {state.exit_code}" if state.exit_code else ""
+        return f"{state.name:<9} stopped{ended}"
     since = f" since {state.since:%Y-%m-%d %H:%M:%S} UTC" if state.since else ""
     restarts = f", started again {state.restarts} times" if state.restarts else ""
     if state.phase is ServicePhase.WAITING:
         return f"{state.name:<9} ended with {state.exit_code}{since}; it is started again{restarts}"
     taken = f"; port {state.wished_port} is taken, so not on it" if state.port != state.wished_port else ""
     deaf = ", but it does not answer" if state.healthy is False else ""
-    return f"{state.name:<9} running on {state.address} (process {state.pid}){since}{restarts}{taken}{deaf}"
+    process = f" (process {state.pid})" if state.pid is not None else ""
+    return f"{state.name:<9} running on {state.address}{process}{since}{restarts}{taken}{deaf}"
 
 
 def logs(
     service: Annotated[
-        Logged, typer.Argument(metavar="SERVICE", help="postgres, agent, backend, frontend or supervisor.")
-    ] = Logged.POSTGRES,
+        str,
+        typer.Argument(metavar="SERVICE", help="postgres, agent, backend, frontend, supervisor; with Compose any."),
+    ] = POSTGRES,
     stack: StackOption = HERE,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """The end of the database's log, or of a service's."""
     with opened(stack, as_json=as_json) as ports:
-        if service is Logged.POSTGRES:
+        if ports.project is None and service not in {POSTGRES, *LOCAL_LOGS}:
+            problem = f"{service!r} is not one of: {', '.join((POSTGRES, *LOCAL_LOGS))}"
+            raise StratumError("invalid-argument", argument="SERVICE", problem=problem)
+        if service == POSTGRES:
             found = ports.runtime.server_log(lines)
         else:
-            found = ports.services.log(service.value, lines)
+            found = ports.services.log(BACKUP if ports.project and service == "agent" else service, lines)
         show_record({"format": 1, "lines": found}, "\n".join(found), as_json=as_json)
 
 
@@ -76,7 +80,7 @@ def console_token(stack: StackOption = HERE, as_json: JsonOption = False) -> Non
     from stratum.adapters.records import to_dict
     from stratum.engine.console_token import make_console_token
 
-    with opened(stack, as_json=as_json) as ports:
+    with opened(stack, as_json=as_json, inside=True) as ports:
         found = make_console_token(ports)
         where = f"{found.address}/console-token" if found.address else "the console; `stratum up` starts it"
         text = f"{found.token}\n\nOnce, until {found.expires_at:%H:%M:%S} UTC, read-only, at {where}"
@@ -87,3 +91,14 @@ def render_console(services: tuple[ServiceState, ...]) -> str | None:
     """Where to open the console; None while nobody can."""
     address = console_address(services)
     return f"console   {address}" if address else None
+
+
+def render_receiver(state: ReceiverState, now: datetime) -> str:
+    """The line of the receiver below the sentence: what it does, how far behind, and through what."""
+    phase = state.phase if state.mode is ProtectMode.DUMPS or is_fresh(state, now) else "silent"
+    parts = [f"{phase} ({state.mode})"]
+    if state.phase is not ReceiverPhase.OFF:
+        parts += [f"{render_age(now - state.safe_at)} behind"] if state.safe_at else []
+        parts += [f"timeline {state.timeline}", f"slot {state.slot}"] if state.slot else []
+        parts += [state.problem] if state.problem else []
+    return ", ".join(parts)

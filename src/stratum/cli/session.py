@@ -24,22 +24,71 @@ ConfirmOption = Annotated[
     list[str],
     typer.Option("--confirm", metavar="STACK", help="The stack's own name, to confirm without a terminal."),
 ]
+IdentityOption = Annotated[
+    Path | None,
+    typer.Option("--identity", metavar="FILE", help="The private key of a sealed archive; by default .env names it."),
+]
 HERE = Path()
 
 
 @contextmanager
-def opened(stack: Path, *, as_json: bool, dry_run: bool = False, confirm: list[str] | None = None) -> Iterator[Ports]:
-    """The stack, ready for the engine; errors leave as exit codes."""
+def opened(
+    stack: Path,
+    *,
+    as_json: bool,
+    dry_run: bool = False,
+    confirm: list[str] | None = None,
+    inside: bool = False,
+    profiles: tuple[str, ...] = (),
+    file: Path | None = None,
+    file_set: str | None = None,
+    identity: Path | None = None,
+) -> Iterator[Ports]:
+    """The stack, ready for the engine; errors leave as exit codes.
+
+    With `inside` the verb works on data: on the host of a Compose stack this process goes on as the same command in
+    the service `backup`, and nothing after this runs here; `file`, which was named among its options, goes with it.
+    `file_set` is one that the verb writes to.
+    """
     from stratum import wiring
     from stratum.cli.render import TypedConsent, choose_progress
 
     with reported(as_json=as_json):
+        if inside:
+            _refuse_identity_outside(stack, identity)
+            if not dry_run:
+                wiring.keep_stack_files(stack)
+            wiring.pass_on_inside(stack, typed_arguments(), file=file, file_set=file_set)
         yield wiring.open_stack(
             stack,
             consent=TypedConsent(confirm or []),
             progress=choose_progress(quiet=as_json),
             dry_run=dry_run,
+            profiles=profiles,
+            identity=identity,
         )
+
+
+def _refuse_identity_outside(stack: Path, identity: Path | None) -> None:
+    """A file of the host is not seen in a container, and a key is not copied to where it could stay."""
+    from stratum import wiring
+
+    if identity is not None and wiring.is_compose_host(stack):
+        problem = "in a Compose stack the key reaches the service backup as AGE_IDENTITY of .env, with `stratum up`"
+        raise StratumError("invalid-argument", argument="--identity", problem=problem)
+
+
+def typed_arguments() -> tuple[str, ...]:
+    """What was typed after `stratum`, without the stack's directory: inside a container it has another name."""
+    kept, skip = [], False
+    for word in sys.argv[1:]:
+        if skip:
+            skip = False
+        elif word == "--stack":
+            skip = True
+        elif not word.startswith("--stack="):
+            kept.append(word)
+    return tuple(kept)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import sys
 
 from stratum.adapters.messages import speak_error
+from stratum.adapters.trusted_proxies import Forwarded
 from stratum.core.errors import StratumError
 from stratum.frontend.settings import parse_settings
 
@@ -23,11 +24,12 @@ def main() -> int:
     from stratum.frontend.app import create_app
 
     uvicorn.run(
-        create_app(settings),
+        Forwarded(create_app(settings), settings.trusted_proxies),
         host=settings.host,
         port=settings.port,
         # Query strings hold what was typed; the pages' addresses do not need a log.
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=2,
     )

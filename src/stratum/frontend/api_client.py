@@ -22,6 +22,8 @@ _LOOK_TIMES = httpx.Timeout(connect=2.0, read=15.0, write=10.0, pool=10.0)
 """For what is only looked at the backend waits 10 seconds, as somebody sits before the page."""
 _PLAN_TIMES = httpx.Timeout(connect=2.0, read=310.0, write=10.0, pool=10.0)
 """The plan of a restore reads the whole backup first: the backend waits 300 seconds for it."""
+_COUNT_TIMES = httpx.Timeout(connect=2.0, read=85.0, write=10.0, pool=10.0)
+"""The cost of a rollback counts rows: the backend waits 75 seconds for it."""
 _STREAM_TIMES = httpx.Timeout(connect=2.0, read=90.0, write=10.0, pool=10.0)
 """A stream of events has a heartbeat well within this."""
 _FIRST_S = 15.0
@@ -102,7 +104,7 @@ class Api:
 
 def _patience(method: str, path: str) -> httpx.Timeout:
     if method == "GET":
-        return _LOOK_TIMES
+        return _COUNT_TIMES if path.startswith("/rollback-cost") else _LOOK_TIMES
     return _PLAN_TIMES if path.endswith("/plan") else _TIMES
 
 

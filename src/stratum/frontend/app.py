@@ -44,7 +44,7 @@ def create_app(settings: FrontendSettings, transport: httpx.AsyncBaseTransport |
     app.state.settings = settings
     app.state.shared_refresh = SharedRefresh(_renewing(api))
     # Outermost, so that the answer to a fault has the headers too.
-    return Guarded(app, secret=settings.secret, refuse=refuse)
+    return Guarded(app, secret=settings.secret, previous=settings.previous, refuse=refuse)
 
 
 def _renewing(api: Api) -> Callable[[str, str], Awaitable[Tokens]]:

@@ -38,15 +38,16 @@ Refuse = Callable[[Scope, StratumError], ASGIApp]
 class Guarded:
     """Gives each request its `Visit` and each answer its headers; lets no unchecked form reach a page."""
 
-    def __init__(self, app: ASGIApp, *, secret: str, refuse: Refuse) -> None:
-        self._app, self._secret, self._refuse = app, secret, refuse
+    def __init__(self, app: ASGIApp, *, secret: str, previous: str | None = None, refuse: Refuse) -> None:
+        self._app, self._secret, self._previous, self._refuse = app, secret, previous, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        visit = Visit(headers, secret=self._secret, secure=scope.get("scheme") == "https")
+        secure = scope.get("scheme") == "https"
+        visit = Visit(headers, secret=self._secret, previous=self._previous, secure=secure)
         state = scope.setdefault("state", {})
         state["visit"] = visit
         answer = _answering(scope, send, visit)

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from stratum.core.answers import BackupAnswer, BackupsAnswer
+from stratum.core.backup import BackupKind
+from stratum.core.coverage import BaseAnswer, CoverageAnswer, exact_stretches
 from stratum.core.job import Job
 from stratum.core.proof import standing_proofs
-from stratum.frontend.shell import ask, open_stream, page, path_part, see, send
+from stratum.core.timeline import Span, Timeline
+from stratum.core.wal import render_lsn
+from stratum.frontend.shell import ask, form, open_stream, page, path_part, see, send
 from stratum.frontend.shell import order as order_job
 
 
 async def backups(request: Request) -> Response:
     """All backups, newest first, and what is damaged."""
-    return page(request, "backups.html", answer=await ask(request, "/backups", BackupsAnswer))
+    answer, timeline, coverage = await asyncio.gather(
+        ask(request, "/backups", BackupsAnswer),
+        ask(request, "/timeline", Timeline),
+        ask(request, "/coverage", CoverageAnswer),
+    )
+    stored = next(iter(coverage.wal), None)
+    return page(request, "backups.html", answer=answer, exact=exact_by_base(timeline), stored=stored)
+
+
+def exact_by_base(timeline: Timeline) -> dict[str, list[Span]]:
+    """The stretches that each base backup reaches to the second, by its id, the newest first."""
+    found: dict[str, list[Span]] = {}
+    for span in reversed(exact_stretches(timeline)):
+        found.setdefault(span.backup_id or "", []).append(span)
+    return found
 
 
 async def backup(request: Request) -> Response:
@@ -33,9 +53,31 @@ async def backup(request: Request) -> Response:
     )
 
 
+async def base_backup(request: Request) -> Response:
+    """One base backup: the seconds it reaches, its files and proofs."""
+    answer, timeline = await asyncio.gather(
+        ask(request, f"/bases/{_id(request)}", BaseAnswer), ask(request, "/timeline", Timeline)
+    )
+    base = answer.manifest
+    return page(
+        request,
+        "base-backup.html",
+        answer=answer,
+        manifest=base,
+        exact=exact_by_base(timeline).get(base.id, []),
+        positions=(render_lsn(base.start_lsn), render_lsn(base.stop_lsn)),
+        here=f"/backups/{_id(request)}",
+    )
+
+
 async def take(request: Request) -> Response:
     """Take a backup now, and show the job."""
     return see_job(await order_job(request, "/backups", {"accept_fewer_rows": False}))
+
+
+async def take_base(request: Request) -> Response:
+    """Take a base backup now, and show the job."""
+    return see_job(await order_job(request, "/backups", {"kind": "base"}))
 
 
 async def verify(request: Request) -> Response:
@@ -49,11 +91,18 @@ async def drill(request: Request) -> Response:
 
 
 async def drill_newest(request: Request) -> Response:
-    """Drill the newest backup there is; without one, the list says so."""
-    newest = (await ask(request, "/backups", BackupsAnswer)).backups[:1]
+    """Drill the newest dump there is; without one, the list says so."""
+    known = (await ask(request, "/backups", BackupsAnswer)).backups
+    newest = [backup for backup in known if backup.kind is BackupKind.DUMP][:1]
     if not newest:
         return see("/backups")
     return see_job(await order_job(request, f"/backups/{path_part(newest[0].id)}/drill"))
+
+
+async def drill_moment(request: Request) -> Response:
+    """Recover one moment beside and compare."""
+    sent = await form(request)
+    return see_job(await order_job(request, "/drills", {"at": sent.get("at", "")}))
 
 
 async def pin(request: Request) -> Response:
@@ -89,7 +138,10 @@ def _id(request: Request) -> str:
 ROUTES = (
     Route("/backups", backups, methods=["GET"]),
     Route("/backups", take, methods=["POST"]),
+    Route("/backups/base", take_base, methods=["POST"]),
     Route("/drill", drill_newest, methods=["POST"]),
+    Route("/drill/moment", drill_moment, methods=["POST"]),
+    Route("/backups/base/{backup_id}", base_backup, methods=["GET"]),
     Route("/backups/{backup_id}", backup, methods=["GET"]),
     Route("/backups/{backup_id}/verify", verify, methods=["POST"]),
     Route("/backups/{backup_id}/drill", drill, methods=["POST"]),

@@ -21,7 +21,8 @@ from stratum.core.proof import Method, Proof, Verdict
 from stratum.core.protection import Protection
 from stratum.frontend.pages_jobs import job_context
 from stratum.frontend.shell import ask, ask_plainly, page, visit_of
-from stratum.frontend.standing import LayerState, describe_layers
+from stratum.frontend.standing import LayerState, describe_layers, observe_receiver
+from stratum.frontend.troubles import find_troubles
 
 _RESTORES = frozenset({"restore", "undo-restore"})
 
@@ -30,7 +31,8 @@ async def home(request: Request) -> Response:
     """The sentence, what runs now, every layer of the protection and what to do next."""
     status = await ask_plainly(request, "/status")
     job = await ask(request, f"/jobs/{status['job']}", Job) if status["job"] else None
-    layers = describe_layers(status, datetime.now(UTC))
+    now = datetime.now(UTC)
+    layers = describe_layers(status, now)
     watched = job_context(job) if job else {"job": None}
     return page(
         request,
@@ -40,6 +42,8 @@ async def home(request: Request) -> Response:
         next_steps=status["alarms"],
         layers=layers,
         safe=layers.safe,
+        receiver=observe_receiver(status),
+        troubles=find_troubles(observe_receiver(status), now),
         **watched,
     )
 

@@ -78,6 +78,17 @@ def render_time(at: datetime | None, *, language: str) -> Markup:
     )
 
 
+def render_moment(at: datetime | None, *, language: str) -> Markup:
+    """The same to the second, for moments that are picked or reached exactly."""
+    if at is None:
+        return escape(UNKNOWN)
+    utc = at.astimezone(UTC)
+    shown = f"{utc.day} {render_month(utc, language=language)} {utc:%Y, %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}" data-exact>{}</time>').format(
+        f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc:%Y-%m-%d %H:%M:%S} UTC", shown
+    )
+
+
 def parse_time(text: str) -> datetime:
     """An ISO 8601 time; one without a zone is UTC. Raises ValueError."""
     at = datetime.fromisoformat(text.strip())
@@ -85,7 +96,7 @@ def parse_time(text: str) -> datetime:
 
 
 def install_filters(environment: Environment) -> None:
-    """Make the filters `number`, `bytes`, `duration`, `age`, `when`, `utc` and `tick` known to the templates.
+    """Make the filters `number`, `bytes`, `duration`, `age`, `when`, `moment`, `utc` and `tick` known to the templates.
 
     They read `language` and, for `age`, `now` from the page's context. Times may be texts, as the API gives them.
     """
@@ -95,6 +106,7 @@ def install_filters(environment: Environment) -> None:
         "duration": _duration,
         "age": _age,
         "when": _when,
+        "moment": _exactly,
         "utc": _utc,
         "tick": _tick,
     }
@@ -134,6 +146,11 @@ def _age(context: Context, value: datetime | str | None) -> str:
 @pass_context
 def _when(context: Context, value: datetime | str | None) -> Markup:
     return render_time(_moment(value), language=_language(context))
+
+
+@pass_context
+def _exactly(context: Context, value: datetime | str | None) -> Markup:
+    return render_moment(_moment(value), language=_language(context))
 
 
 @pass_context

@@ -61,11 +61,12 @@ def parse_tokens(answer: Mapping[str, Any], *, read_only: bool = False) -> Token
 class Visit:
     """One request's cookies, and those that its answer sets."""
 
-    def __init__(self, headers: Mapping[str, str], *, secret: str, secure: bool) -> None:
+    def __init__(self, headers: Mapping[str, str], *, secret: str, previous: str | None = None, secure: bool) -> None:
         cookies = _cookies(headers.get("cookie", ""))
         self._secret, self._secure = secret, secure
+        self._good = (secret, previous) if previous else (secret,)
         self._set: dict[str, str] = {}
-        self.user = _read_user(secret, cookies.get(USER, ""))
+        self.user = next(filter(None, (_read_user(key, cookies.get(USER, "")) for key in self._good)), None)
         self.access = cookies.get(ACCESS) if self.user else None
         self.refresh = cookies.get(REFRESH) if self.user else None
         self.language = choose_language(cookies.get(LANGUAGE), headers.get("accept-language", ""))
@@ -81,7 +82,7 @@ class Visit:
 
     def sent_from_here(self, token: str) -> bool:
         """Whether the form was made for this session."""
-        return bool(self._form) and is_token(token, self._secret, self._binding)
+        return bool(self._form) and any(is_token(token, key, self._binding) for key in self._good)
 
     def sign_in(self, tokens: Tokens) -> None:
         """Remember who this is; forms made before do not count any more."""

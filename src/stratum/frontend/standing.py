@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from stratum.adapters.records import parse_plain
+from stratum.core.receiving import ProtectMode, ReceiverPhase, ReceiverState
 from stratum.frontend.render import parse_time
+from stratum.frontend.troubles import find_troubles
 
 RECENT = timedelta(hours=24)
 """The checklist's `recent-backup`: older than this, too much of the writes is in no backup."""
@@ -33,6 +36,8 @@ class Layers:
 
     database: LayerState
     canary: LayerState
+    seconds: LayerState
+    """Whether what is written now can be brought back to the second."""
     backup: LayerState
     proof: LayerState
     copies: LayerState
@@ -43,7 +48,7 @@ class Layers:
     def safe(self) -> bool:
         """Whether the layers that the sentence rests on hold."""
         resting = (self.database, self.backup, self.proof, self.copies)
-        return all(state is LayerState.GOOD for state in resting)
+        return all(state is LayerState.GOOD for state in resting) and self.seconds is not LayerState.BAD
 
 
 def describe_layers(status: Mapping[str, Any], now: datetime) -> Layers:
@@ -53,12 +58,27 @@ def describe_layers(status: Mapping[str, Any], now: datetime) -> Layers:
     return Layers(
         database=LayerState.GOOD if standing["database"] == "running" else LayerState.BAD,
         canary=_recent(status["canary_at"], now, CANARY_WITHIN, missing=LayerState.UNKNOWN),
+        seconds=_seconds(observe_receiver(status), now),
         backup=_recent(protection["newest_backup_at"], now, RECENT, missing=LayerState.BAD),
         proof=_proof(protection, now),
         copies=_COPIES.get(protection["failure_domain"], LayerState.UNKNOWN),
         schedule=_schedule(status),
         alarms=LayerState.BAD if status["alarms"] else LayerState.GOOD,
     )
+
+
+def observe_receiver(status: Mapping[str, Any]) -> ReceiverState | None:
+    """The receiver of an `AgentStatus`; None where it never received."""
+    plain = status["status"].get("receiver")
+    return parse_plain(ReceiverState, plain, file="the API's answer") if plain else None
+
+
+def _seconds(receiver: ReceiverState | None, now: datetime) -> LayerState:
+    if receiver is None or receiver.mode is ProtectMode.DUMPS:
+        return LayerState.UNKNOWN
+    if find_troubles(receiver, now):
+        return LayerState.BAD
+    return LayerState.GOOD if receiver.phase is ReceiverPhase.RECEIVING else LayerState.WARN
 
 
 _COPIES = {"same-disk": LayerState.BAD, "other-disk": LayerState.GOOD, "other-host": LayerState.GOOD}

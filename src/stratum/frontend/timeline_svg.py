@@ -10,7 +10,15 @@ from enum import StrEnum
 from stratum.core.proof import Verdict
 from stratum.core.timeline import Moment, MomentKind, Reach, Span, Timeline
 
-LANES = (MomentKind.BACKUP, MomentKind.DRILL, MomentKind.VERIFY, MomentKind.RESTORE, MomentKind.RELEASE)
+LANES = (
+    MomentKind.BACKUP,
+    MomentKind.BASE_BACKUP,
+    MomentKind.DRILL,
+    MomentKind.VERIFY,
+    MomentKind.RESTORE,
+    MomentKind.RELEASE,
+    MomentKind.RESTORE_POINT,
+)
 """From top to bottom, below the band of recoverable time."""
 NEAREST_PERCENT = 2.6
 """Marks of one lane that stand closer are drawn as one: a finger has to hit it, and the narrowest picture is 940
