@@ -1,5 +1,5 @@
 // Makes the picture of the timeline answer: what is pointed at is told below it, arrow keys walk along the marks,
-// and a click on exactly recoverable time starts a restore to that second. Without it every mark is a plain link.
+// and a click on the band leads to the restore of that second. Without it every mark is a plain link.
 
 const SVG = document.querySelector("svg[data-timeline]");
 
@@ -42,8 +42,9 @@ function tell(svg, panel) {
 }
 
 function aimExactly(svg) {
+  svg.classList.add("is-aimed");
   svg.addEventListener("click", (event) => {
-    const band = event.target.closest("a[data-reach]");
+    const band = event.target.closest("[data-reach]");
     if (!band || event.detail === 0) return;
     event.preventDefault();
     const at = momentAt(svg, event.clientX).at.toISOString();
