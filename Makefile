@@ -16,11 +16,75 @@ ASSETS := src/stratum/frontend/static/vendor/pins.sha256
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard src/stratum/locale/*/LC_MESSAGES/*.po))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-runtime messages assets demo test lint format types ci bench torture docs lock build clean
+.PHONY: help install install-runtime messages assets demo test lint format types ci bench torture docs lock wheel clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The stack of this checkout on Docker: each target is one call of the command line.
+STRATUM := $(BIN)/stratum
+BACKUP_DIR ?= /opt/stratum_backups
+
+.PHONY: init build up up-all stop down logs ps status check migrate seed update rollback backup drill restore \
+	shell-backend shell-db
+
+init: install-runtime ## lay down .env with generated secrets, stratum.toml and the archive (BACKUP_DIR=…)
+	$(STRATUM) init --runtime compose --name stratum --archive '$(BACKUP_DIR)' .
+
+build: install-runtime ## build the images
+	$(STRATUM) build
+
+up: install-runtime ## start the stack, and wait until it serves
+	$(STRATUM) up
+
+up-all: install-runtime ## the same with nginx in front
+	$(STRATUM) up --all
+
+stop: install-runtime ## stop the containers; they and the data stay
+	$(STRATUM) stop
+
+down: install-runtime ## remove the containers; the data stays
+	$(STRATUM) down
+
+logs: install-runtime ## the end of a log (SERVICE=backend)
+	$(STRATUM) logs $(SERVICE)
+
+ps: install-runtime ## how each service stands
+	$(STRATUM) ps
+
+status: install-runtime ## what would be lost now, and how long getting back takes
+	$(STRATUM) status
+
+check: install-runtime ## the anti-panic checklist
+	$(STRATUM) check
+
+migrate: install-runtime ## run the application's migrations
+	$(STRATUM) migrate
+
+seed: install-runtime ## load the application's first data
+	$(STRATUM) seed
+
+update: install-runtime ## back up, prove, build, stop, migrate, start, verify; back by itself
+	$(STRATUM) update
+
+rollback: install-runtime ## back to the release before the last update
+	$(STRATUM) rollback
+
+backup: install-runtime ## take a backup now
+	$(STRATUM) backup
+
+drill: install-runtime ## prove the newest backup by restoring it beside
+	$(STRATUM) drill
+
+restore: install-runtime ## bring the data back (FILE=… takes any pg_dump -Fc file)
+	$(STRATUM) restore $(if $(FILE),--file '$(FILE)')
+
+shell-backend: install-runtime ## a shell in the backend's container
+	$(STRATUM) shell backend
+
+shell-db: install-runtime ## psql in the database
+	$(STRATUM) shell db
 
 install: $(DEV) messages assets ## install Stratum and the tools to work on it into .venv
 
@@ -34,7 +98,7 @@ demo: install-runtime ## the whole story on a real PostgreSQL: back up, prove, l
 	$(BIN)/stratum demo $(if $(KEEP),--keep)
 
 test: install ## run every test
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: install ## style, format and the arrows between the packages
 	$(BIN)/ruff check .
@@ -53,6 +117,9 @@ ci: lint types test ## what has to be green before a change lands
 bench: install ## measure backup, drill and restore beside pg_dump and pg_restore
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.console
+	$(BIN)/python -m benchmarks.updates
+	if command -v docker >/dev/null; then $(BIN)/python -m benchmarks.containers && $(BIN)/python -m benchmarks.recovery; \
+	else echo "no docker: not measured"; fi
 
 torture: install ## the tests that take long: every plan cut after each of its steps, many times
 	$(BIN)/python -m pytest -n $(WORKERS) -m torture $(PYTEST_ARGS)
@@ -60,7 +127,7 @@ torture: install ## the tests that take long: every plan cut after each of its s
 docs: install ## write docs/reference and schemas again from the code
 	$(BIN)/python -m stratum.cli.reference
 
-build: install ## make the wheel and the source archive in dist/
+wheel: install ## make the wheel and the source archive in dist/
 	$(BIN)/hatchling build
 
 # A stamp and not $(BIN)/python: that file is there also when the making of the environment failed half-way.
@@ -93,6 +160,7 @@ lock: .venv-lock/bin/uv ## resolve the dependencies again and write the locks
 	$(LOCK) --upgrade pyproject.toml --extra embedded --group build --output-file requirements/runtime.txt
 	$(LOCK) --upgrade pyproject.toml --extra embedded --group build --group dev \
 		--constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) --upgrade pyproject.toml --constraints requirements/runtime.txt --output-file requirements/images.txt
 	$(LOCK) --upgrade requirements/lock.in --output-file requirements/lock.txt
 
 .venv-lock/bin/uv: requirements/lock.txt

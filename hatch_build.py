@@ -30,10 +30,21 @@ class CatalogueHook(BuildHookInterface[Any]):
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  (hatchling's signature)
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Make what is not in git; an unreadable catalogue or an asset of another digest ends the build."""
         compile_catalogues(Path(self.root))
         fetch_assets(Path(self.root))
+        if self.target_name == "wheel" and version != "editable":
+            build_data["force_include"].update(stack_files(Path(self.root)))
+
+
+def stack_files(root: Path) -> dict[str, str]:
+    """The reference stack's files, which stand at the root of a checkout, and where the package has them."""
+    found = [root / "compose.yaml", root / ".env.example"]
+    staged = root / "docker" / "stratum"
+    found += [path for path in sorted((root / "docker").rglob("*")) if path.is_file() and staged not in path.parents]
+    files = {str(path): f"stratum/stack/{path.relative_to(root).as_posix()}" for path in found}
+    return files | {str(root / "requirements" / "images.txt"): "stratum/stack/requirements.txt"}
 
 
 def compile_catalogues(root: Path) -> None:
