@@ -66,6 +66,7 @@ _READS_THE_WORLD = frozenset(
 _MAY_BE_INHERITED = frozenset(
     {
         "Protocol",
+        "RawIOBase",
         "Enum",
         "StrEnum",
         "IntEnum",

@@ -43,6 +43,40 @@ def test_the_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
     assert strangers == []
 
 
+def test_the_wheel_carries_the_reference_stack_as_it_stands_in_the_checkout(wheel: zipfile.ZipFile) -> None:
+    staged = ROOT / "docker" / "stratum"
+    stood = [ROOT / "compose.yaml", ROOT / ".env.example", *(ROOT / "docker").rglob("*")]
+    files = [path for path in stood if path.is_file() and staged not in path.parents]
+
+    shipped = {path: wheel.read(f"stratum/stack/{path.relative_to(ROOT).as_posix()}") for path in files}
+
+    assert len(files) > 10
+    assert [path for path in files if shipped[path] != path.read_bytes()] == []
+
+
+def test_a_stack_is_laid_down_from_the_wheel_as_from_a_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "installed")
+    program = "from stratum.cli.main import main; main()"
+    options = ("--runtime", "compose", "--name", "shop", "--archive", str(tmp_path / "archive"))
+
+    subprocess.run(
+        (sys.executable, "-P", "-c", program, "init", *options, str(tmp_path / "shop")),
+        env={"PYTHONPATH": str(tmp_path / "installed"), "PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+    shop = tmp_path / "shop"
+    assert (shop / "compose.yaml").read_bytes() == (ROOT / "compose.yaml").read_bytes()
+    assert (shop / "docker" / "stratum" / "package" / "container.py").is_file()
+    assert (shop / "docker" / "stratum" / "requirements.txt").read_bytes() == (
+        ROOT / "requirements" / "images.txt"
+    ).read_bytes()
+    assert not (shop / "docker" / "stratum" / "package" / "stack").exists()
+    assert (shop / ".env").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_catalogue_in_the_wheel_is_french(wheel: zipfile.ZipFile) -> None:
     catalogue = gettext.GNUTranslations(io.BytesIO(wheel.read(_CATALOGUE)))
 

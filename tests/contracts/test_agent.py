@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,8 +22,12 @@ from stratum.core.answers import (
     ProofsAnswer,
     SettingsAnswer,
 )
+from stratum.core.changes import ChangesAnswer, RehearsalsAnswer
+from stratum.core.coverage import CoverageAnswer
 from stratum.core.job import ENDED, Job, JobEvent, JobsAnswer, JobState
 from stratum.core.plan import Plan
+from stratum.core.release import ReleasesAnswer
+from stratum.core.rescue_kit import RescueKit
 from stratum.core.timeline import Timeline
 from tests.fakes.console_records import STACK
 from tests.fakes.fake_agent import SECRET, FakeDesk, make_fake_agent
@@ -34,8 +39,12 @@ READS: dict[str, type[object]] = {
     "/status": AgentStatus,
     "/checklist": ChecklistAnswer,
     "/timeline": Timeline,
+    "/coverage": CoverageAnswer,
     "/settings": SettingsAnswer,
     "/backups": BackupsAnswer,
+    "/releases": ReleasesAnswer,
+    "/rehearsals": RehearsalsAnswer,
+    "/changes": ChangesAnswer,
     "/proofs": ProofsAnswer,
     "/journal": JournalAnswer,
     "/jobs": JobsAnswer,
@@ -110,6 +119,7 @@ def test_a_backup_is_pinned_let_go_and_handed_out(side: Side) -> None:
 def test_what_nobody_may_ask_for_is_refused_in_the_same_words(side: Side) -> None:
     asked = (
         ("GET", "/backups/no-such-backup", None),
+        ("GET", "/bases/no-such-backup", None),
         ("GET", "/backups/..%2f..%2fetc", None),
         ("GET", "/jobs/no-such-job", None),
         ("POST", "/jobs/no-such-job/cancel", None),
@@ -117,12 +127,15 @@ def test_what_nobody_may_ask_for_is_refused_in_the_same_words(side: Side) -> Non
         ("POST", "/jobs", {"verb": "backup", "who": "x", "unknown": 1}),
         ("POST", "/jobs", {"verb": "backup"}),
         ("GET", "/journal?limit=0", None),
+        ("GET", "/rehearsals/no-such-rehearsal", None),
+        ("GET", "/rollback-cost?data=maybe", None),
         ("GET", "/nowhere", None),
         ("PATCH", "/backups", None),
         ("POST", "/console-tokens/redeem", {"token": "not one"}),
     )
 
     assert [side.refusal(*one) for one in asked] == [
+        (404, "unknown-backup"),
         (404, "unknown-backup"),
         (404, "unknown-address"),
         (404, "unknown-job"),
@@ -132,9 +145,19 @@ def test_what_nobody_may_ask_for_is_refused_in_the_same_words(side: Side) -> Non
         (422, "malformed-request"),
         (422, "malformed-request"),
         (404, "unknown-address"),
+        (422, "malformed-request"),
+        (404, "unknown-address"),
         (405, "method-not-allowed"),
         (403, "console-token-refused"),
     ]
+
+
+def test_a_rescue_kit_is_a_page_and_a_text_about_this_stack(side: Side) -> None:
+    kit = parse(RescueKit, side.client.post("/rescue-kits").content, file="")
+
+    assert kit.stack == side.stack
+    assert kit.page.startswith("<!DOCTYPE html>")
+    assert kit.text.rstrip() in html.unescape(kit.page)
 
 
 def test_nobody_is_answered_without_the_secret(side: Side) -> None:

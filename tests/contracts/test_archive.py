@@ -22,7 +22,9 @@ ArchiveOf = Callable[[str], Archive]
 
 def _directory(path: Path) -> ArchiveOf:
     data = path / "data"
-    return lambda stack: DirectoryArchive(path / "archive", stack=stack, data_directory=data, declared_domain=None)
+    return lambda stack: DirectoryArchive(
+        path / "archive", stack=stack, data_directory=lambda: data, declared_domain=None
+    )
 
 
 def _memory(path: Path) -> ArchiveOf:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from stratum.adapters.records import to_dict
@@ -22,12 +22,21 @@ from stratum.core.answers import (
 from stratum.core.audit import AuditAnswer, AuditEntry, AuditSource, audited
 from stratum.core.backup import Manifest
 from stratum.core.checklist import LineState
+from stratum.core.coverage import BaseAnswer, CoverageAnswer, reached_at
+from stratum.core.errors import StratumError
 from stratum.core.job import Job, JobState, JobVerb
-from stratum.core.plan import JournalEntry, JournalKind, PlanEnd
+from stratum.core.plan import JournalEntry, JournalKind, Plan, PlanEnd
 from stratum.core.proof import Method, Proof, Verdict, standing_proofs
 from stratum.core.protection import describe_protection
+from stratum.core.receiving import ReceiverState
+from stratum.core.rehearsal import Rehearsal
+from stratum.core.release import ReleasesAnswer, recorded_releases
+from stratum.core.rollback_cost import RollbackCost
+from stratum.core.schema import ChangeKind, ColumnChange
 from stratum.core.timeline import Moment, MomentKind, Reach, Span, Timeline
-from tests.fakes.console_records import DATABASE, NOW, STACK, entry, job, line, manifest, proof
+from stratum.core.way_back import find_release
+from tests.fakes import console_changes, console_coverage
+from tests.fakes.console_records import DATABASE, NOW, STACK, entry, job, line, manifest, proof, restore_plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +54,17 @@ class World:
     jobs: tuple[Job, ...] = ()
     journal: tuple[JournalEntry, ...] = ()
     pinned: frozenset[str] = field(default_factory=frozenset)
+    receiver: ReceiverState | None = None
+    bases: tuple[BackupSummary, ...] = ()
+    rehearsals: tuple[Rehearsal, ...] = ()
+    changing: tuple[JournalEntry, ...] = ()
+    """The journal's part about releases: those that were noted, and updates at work or over."""
+    gone: tuple[ColumnChange, ...] = ()
+    """What the release before knew of the schema, and is gone."""
+    copies_kept: bool = True
+    """Those of the last update."""
+    points: tuple[str, ...] = ()
+    """Names of restore points, each a day older than the one before."""
 
     def status(self) -> dict[str, Any]:
         running = next((job.id for job in self.jobs if job.state in {JobState.RUNNING, JobState.ASKING}), None)
@@ -63,6 +83,7 @@ class World:
                 "broken_backups": [broken.id for broken in self.damaged],
                 "foreign_files": [],
                 "cut_plans": [],
+                "receiver": to_dict(console_coverage.as_of_now(self.receiver)) if self.receiver else None,
             },
             "canary_at": NOW.isoformat() if self.database == "running" else None,
             "next_backup_at": (NOW + timedelta(hours=9)).isoformat() if self.scheduled else None,
@@ -75,9 +96,17 @@ class World:
         fine = all(line.state in {LineState.HOLDS, LineState.ACCEPTED} for line in self.lines)
         return ChecklistAnswer(all_hold=fine, lines=self.lines)
 
+    def coverage(self) -> CoverageAnswer:
+        return console_coverage.coverage(console_coverage.as_of_now(self.receiver) if self.receiver else None)
+
     def backups(self) -> BackupsAnswer:
-        newest_first = sorted(self.manifests, key=lambda manifest: manifest.taken_at, reverse=True)
-        return BackupsAnswer(backups=tuple(map(self._summary, newest_first)), broken=self.damaged)
+        known = (*map(self._summary, self.manifests), *self.bases)
+        newest_first = sorted(known, key=lambda backup: backup.taken_at, reverse=True)
+        return BackupsAnswer(backups=tuple(newest_first), broken=self.damaged)
+
+    def base(self, backup_id: str) -> BaseAnswer | None:
+        known = any(base.id == backup_id for base in self.bases)
+        return BaseAnswer(pinned=False, manifest=console_coverage.base_manifest(), proofs=()) if known else None
 
     def backup(self, backup_id: str) -> BackupAnswer | None:
         for taken in self.manifests:
@@ -91,6 +120,18 @@ class World:
 
     def newest_entries(self) -> JournalAnswer:
         return JournalAnswer(entries=tuple(sorted(self.journal, key=lambda entry: entry.at, reverse=True)))
+
+    def releases(self) -> ReleasesAnswer:
+        return ReleasesAnswer(releases=tuple(reversed(recorded_releases(self.changing))))
+
+    def rollback_cost(self, *, with_data: bool) -> RollbackCost:
+        """Raises `nothing-to-roll-back`."""
+        target = find_release(recorded_releases(self.changing), None)
+        found = console_changes.rollback_cost(target, with_data=with_data, gone=self.gone)
+        return found if self.copies_kept else console_changes.without_copies(found)
+
+    def rehearsal(self, rehearsal_id: str) -> Rehearsal | None:
+        return next((one for one in self.rehearsals if one.id == rehearsal_id), None)
 
     def audit(self) -> AuditAnswer:
         """The journal with some sign-ins among it; incomplete where the database is down."""
@@ -108,7 +149,18 @@ class World:
             begins = NOW - timedelta(hours=1)
             gap = Span(begins=begins, ends=NOW, reach=Reach.NOTHING, backup_id=None)
             return Timeline(begins=begins, ends=NOW, spans=(gap,), moments=())
-        return Timeline(begins=taken[0].taken_at, ends=NOW, spans=tuple(_spans(taken)), moments=tuple(self._moments()))
+        spans = console_coverage.overlaid(_spans(taken), console_coverage.exact_spans(self.receiver))
+        return Timeline(begins=taken[0].taken_at, ends=NOW, spans=spans, moments=tuple(self._moments()))
+
+    def plan_restore(self, backup_id: str | None, at: datetime | None, into: str | None) -> Plan:
+        """What WAL covers is reached itself: that plan names no backup. Raises `no-backup-yet`."""
+        newest = self.backups().backups
+        if not newest:
+            raise StratumError("no-backup-yet")
+        plan = restore_plan(backup_id or newest[0].id, into=into)
+        if at is None or reached_at(self.timeline(), at).reach is not Reach.EXACT:
+            return plan
+        return replace(plan, verb="moment", params={"database": DATABASE, "at": at.isoformat()}, confirmations=0)
 
     def _moments(self) -> list[Moment]:
         standing = standing_proofs(self.proofs)
@@ -124,6 +176,13 @@ class World:
             Moment(at=entry.at, kind=MomentKind.RESTORE, id=entry.plan_id, backup_id=None, verdict=None,
                    label=f"{DATABASE} swapped")
             for entry in self.journal if entry.verb == "restore" and entry.kind is JournalKind.PLAN_ENDED
+        ] + [
+            Moment(at=base.taken_at, kind=MomentKind.BASE_BACKUP, id=base.id, backup_id=base.id, verdict=None, label="")
+            for base in self.bases
+        ] + [
+            Moment(at=NOW - timedelta(days=days, minutes=7), kind=MomentKind.RESTORE_POINT, id=name, backup_id=None,
+                   verdict=None, label="")
+            for days, name in enumerate(self.points, start=1)
         ]  # fmt: skip
         return sorted(moments, key=lambda moment: moment.at)
 
@@ -164,6 +223,8 @@ def settings() -> SettingsAnswer:
         "[archive] path": "/srv/archive/a-directory-with-a-long-name/and-another-one/" + "below-it/" * 4,
         "[backup] schedule": "0 1 * * *",
         "[backup] timezone": "Europe/Paris",
+        "[protect] mode": '"streaming"',
+        "[protect] recovery_window": '"7d"',
         "[restore] undo_window": "7d",
     }
     return SettingsAnswer(settings=tuple(SettingValue(name=name, value=value) for name, value in values.items()))
@@ -175,6 +236,8 @@ def calm_world() -> World:
     proofs = tuple(proof(taken, Verdict.PROVEN) for taken in manifests)
     ended = manifests[-3].taken_at + timedelta(hours=5)
     return World(
+        rehearsals=console_changes.rehearsals(),
+        changing=console_changes.updated(),
         manifests=manifests,
         proofs=proofs,
         lines=(
@@ -191,6 +254,9 @@ def calm_world() -> World:
             entry(JournalKind.PLAN_ENDED, ended, verb="restore", end=PlanEnd.DONE),
         ),
         pinned=frozenset({manifests[3].id}),
+        receiver=console_coverage.receiving(),
+        bases=(console_coverage.base_backup(),),
+        points=("before-the-sale", "before-migration-3f9a1c"),
     )
 
 
@@ -201,6 +267,13 @@ def troubled_world() -> World:
     since = (NOW - timedelta(hours=7)).isoformat()
     refusal = "the content differs in public.orders, public.order_lines"
     return World(
+        rehearsals=console_changes.rehearsals(),
+        changing=console_changes.cut_update(),
+        gone=(
+            ColumnChange(kind=ChangeKind.GONE, name="public.users.<b>email</b>"),
+            ColumnChange(kind=ChangeKind.TABLE_GONE, name="public.a_table_with_a_name_too_long_for_a_narrow_window"),
+            ColumnChange(kind=ChangeKind.TO_FILL, name="public.users.tenant"),
+        ),
         manifests=manifests,
         proofs=tuple(proof(taken, verdict) for taken, verdict in zip(manifests, verdicts, strict=True)),
         damaged=(DamagedBackup(id="2026-11-20T01-00-00Z-dead", why="manifest.json is missing: the backup was cut"),),
@@ -222,6 +295,7 @@ def troubled_world() -> World:
         failure_domain="same-disk",
         scheduled=False,
         jobs=(job(JobVerb.DRILL, JobState.FAILED), job(JobVerb.BACKUP, JobState.TAKEN_BACK_AFTER_RESTART)),
+        receiver=console_coverage.unprotected(),
     )  # fmt: skip
 
 

@@ -31,13 +31,19 @@ from stratum.core.answers import (
     ProofsAnswer,
     SettingsAnswer,
 )
+from stratum.core.changes import ChangesAnswer, RehearsalsAnswer, list_rehearsals, observe_changes
+from stratum.core.coverage import BaseAnswer, CoverageAnswer
 from stratum.core.errors import StratumError
 from stratum.core.job import ENDED, Job, JobEvent, JobRequest, JobsAnswer, JobState, JobVerb
 from stratum.core.plan import Plan
+from stratum.core.rehearsal import Rehearsal
+from stratum.core.release import ReleasesAnswer
+from stratum.core.rescue_kit import RescueKit
+from stratum.core.rollback_cost import RollbackCost
 from stratum.core.timeline import Timeline
-from tests.fakes import console_answers
+from tests.fakes import console_answers, console_coverage
 from tests.fakes.console_answers import World, calm_world
-from tests.fakes.console_records import STACK, job, restore_plan
+from tests.fakes.console_records import STACK, job
 
 SECRET = "secret-of-the-fake-agent"  # noqa: S105  the fake's own
 CONSOLE_TOKEN = "console-token-of-the-fake-agent"  # noqa: S105  the same
@@ -78,6 +84,10 @@ class FakeDesk:
         self._may("timeline")
         return self.world.timeline()
 
+    def coverage(self) -> CoverageAnswer:
+        self._may("coverage")
+        return self.world.coverage()
+
     def settings(self) -> SettingsAnswer:
         self._may("settings")
         return console_answers.settings()
@@ -113,13 +123,34 @@ class FakeDesk:
         self._may("journal")
         return JournalAnswer(entries=self.world.newest_entries().entries[:limit])
 
+    def releases(self) -> ReleasesAnswer:
+        self._may("releases")
+        return self.world.releases()
+
+    def rehearsals(self) -> RehearsalsAnswer:
+        self._may("rehearsals")
+        return list_rehearsals(self.world.rehearsals)
+
+    def rehearsal(self, rehearsal_id: str) -> Rehearsal:
+        self._may("rehearsal")
+        found = self.world.rehearsal(rehearsal_id)
+        if found is None:
+            raise StratumError("unknown-address", path=f"/rehearsals/{rehearsal_id}")
+        return found
+
+    def changes(self) -> ChangesAnswer:
+        self._may("changes")
+        return observe_changes(self.world.changing)
+
+    def rollback_cost(self, *, with_data: bool) -> RollbackCost:
+        self._may("rollback_cost")
+        return self.world.rollback_cost(with_data=with_data)
+
     def plan(self, request: JobRequest) -> Plan:
         self._may("plan")
-        newest = self.world.backups().backups
-        if request.verb is JobVerb.RESTORE and not newest:
-            raise StratumError("no-backup-yet")
-        wanted = self.backup(request.backup_id).manifest.id if request.backup_id else newest[0].id
-        return replace(restore_plan(wanted, into=request.into), verb=request.verb.value)
+        wanted = self.backup(request.backup_id).manifest.id if request.backup_id else None
+        plan = self.world.plan_restore(wanted, request.at, request.into)
+        return plan if request.verb is JobVerb.RESTORE else replace(plan, verb=request.verb.value)
 
     def submit(self, request: JobRequest) -> Job:
         self._may("submit")
@@ -182,6 +213,17 @@ class FakeDesk:
     def token_epoch(self) -> int:
         self._may("token_epoch")
         return self.epoch
+
+    def base(self, backup_id: str) -> BaseAnswer:
+        self._may("base")
+        found = self.world.base(backup_id)
+        if found is None:
+            raise StratumError("unknown-backup", backup=backup_id)
+        return found
+
+    def rescue_kit(self) -> RescueKit:
+        self._may("rescue_kit")
+        return console_coverage.rescue_kit()
 
     def redeem(self, token: str) -> bool:
         self._may("redeem")

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,11 +18,15 @@ from starlette.routing import Route
 from stratum.adapters.messages import speak_error, speaking
 from stratum.adapters.records import to_json
 from stratum.core.answers import ErrorAnswer, PinAnswer
+from stratum.core.changes import list_rehearsals, observe_changes
+from stratum.core.coverage import BaseAnswer
 from stratum.core.errors import StratumError
 from stratum.core.job import ENDED, Job, JobEvent, JobsAnswer, JobState, JobVerb
-from tests.fakes import console_answers
+from stratum.core.rehearsal import Rehearsal
+from stratum.core.rollback_cost import RollbackCost
+from tests.fakes import console_answers, console_coverage
 from tests.fakes.console_answers import World
-from tests.fakes.console_records import NOW, STACK, job, restore_plan
+from tests.fakes.console_records import NOW, STACK, job
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  the fake's own
 CONSOLE_TOKEN = "console-token-of-the-fake"  # noqa: S105  the same
@@ -123,16 +128,34 @@ def _reads(fake: FakeBackend) -> tuple[Any, ...]:
         ("GET", "/status", "viewer", lambda _: JSONResponse(fake.world.status())),
         ("GET", "/checklist", "viewer", lambda _: _json(fake.world.checklist())),
         ("GET", "/timeline", "viewer", lambda _: _json(fake.world.timeline())),
+        ("GET", "/coverage", "viewer", lambda _: _json(fake.world.coverage())),
         ("GET", "/settings", "viewer", lambda _: _json(console_answers.settings())),
         ("GET", "/backups", "viewer", lambda _: _json(fake.world.backups())),
         ("GET", "/backups/{id}", "viewer", lambda request: _json(_backup(fake, request))),
         ("GET", "/backups/{id}/export", "operator", lambda _: Response(b"tar", media_type="application/x-tar")),
+        ("GET", "/bases/{id}", "viewer", lambda request: _json(_base(fake, request))),
+        ("GET", "/releases", "viewer", lambda _: _json(fake.world.releases())),
+        ("GET", "/rehearsals", "viewer", lambda _: _json(list_rehearsals(fake.world.rehearsals))),
+        ("GET", "/rehearsals/{id}", "viewer", lambda request: _json(_rehearsal(fake, request))),
+        ("GET", "/changes", "viewer", lambda _: _json(observe_changes(fake.world.changing))),
+        ("GET", "/rollback-cost", "operator", lambda request: _json(_rollback_cost(fake, request))),
         ("GET", "/proofs", "viewer", lambda _: _json(fake.world.newest_proofs())),
         ("GET", "/journal", "viewer", lambda _: _json(fake.world.newest_entries())),
         ("GET", "/jobs", "viewer", lambda _: _json(JobsAnswer(jobs=tuple(fake.jobs.values())))),
         ("GET", "/jobs/{id}", "viewer", lambda request: _json(_job(fake, request))),
         ("GET", "/jobs/{id}/events", "viewer", lambda request: _events(fake, request)),
     )
+
+
+def _rehearsal(fake: FakeBackend, request: Request) -> Rehearsal:
+    found = fake.world.rehearsal(request.path_params["id"])
+    if found is None:
+        raise StratumError("unknown-address", path=request.url.path)
+    return found
+
+
+def _rollback_cost(fake: FakeBackend, request: Request) -> RollbackCost:
+    return fake.world.rollback_cost(with_data=request.query_params["data"] == "true")
 
 
 def _orders(fake: FakeBackend) -> tuple[Any, ...]:
@@ -158,13 +181,12 @@ def _orders(fake: FakeBackend) -> tuple[Any, ...]:
 
     def plan(request: Request) -> Response:
         wanted = request.state.body
-        newest = fake.world.backups().backups
-        if not newest:
-            raise StratumError("no-backup-yet")
-        return _json(restore_plan(wanted.get("backup_id") or newest[0].id, into=wanted.get("into")))
+        at = datetime.fromisoformat(wanted["at"]) if wanted.get("at") else None
+        return _json(fake.world.plan_restore(wanted.get("backup_id"), at, wanted.get("into")))
 
     return (
         ("POST", "/backups", "operator", lambda _: start(JobVerb.BACKUP)),
+        ("POST", "/drills", "operator", lambda _: start(JobVerb.DRILL)),
         ("POST", "/backups/{id}/verify", "operator", lambda _: start(JobVerb.VERIFY)),
         ("POST", "/backups/{id}/drill", "operator", lambda _: start(JobVerb.DRILL)),
         ("PUT", "/backups/{id}/pin", "operator", lambda request: pin(request, pinned=True)),
@@ -213,7 +235,14 @@ def _people(fake: FakeBackend) -> tuple[Any, ...]:
          "last_used_at": NOW.isoformat(), "address": "127.0.0.1", "user_agent": agent, "current": number == 0}
         for number, agent in enumerate(("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "curl/8.5"))
     ]  # fmt: skip
+
+    def kit(request: Request) -> Response:
+        if request.state.body["password"] != PASSWORD:
+            raise StratumError("wrong-sign-in")
+        return _json(console_coverage.rescue_kit())
+
     return (
+        ("POST", "/rescue-kits", "administrator", kit),
         ("GET", "/users", "administrator", lambda _: JSONResponse({"users": fake.users})),
         ("POST", "/users", "administrator", add),
         ("PATCH", "/users/{id}", "administrator", change),
@@ -268,6 +297,13 @@ def _sign_ins(fake: FakeBackend) -> tuple[Any, ...]:
 
 def _backup(fake: FakeBackend, request: Request) -> Any:  # noqa: ANN401  a BackupAnswer, once it is found
     found = fake.world.backup(request.path_params["id"])
+    if found is None:
+        raise StratumError("unknown-backup", backup=request.path_params["id"])
+    return found
+
+
+def _base(fake: FakeBackend, request: Request) -> BaseAnswer:
+    found = fake.world.base(request.path_params["id"])
     if found is None:
         raise StratumError("unknown-backup", backup=request.path_params["id"])
     return found

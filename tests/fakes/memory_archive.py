@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from stratum.core.backup import CHECKSUMS, FileFacts, Manifest, render_checksums
+from stratum.core.backup import CHECKSUMS, BrokenBackup, FileFacts, Manifest, render_checksums
 from stratum.core.console_access import ConsoleAccess, raised, with_token, without_token
+from stratum.core.copies import CopyState, Scrubbed
 from stratum.core.errors import StratumError
 from stratum.core.identity import Identity, Seen
 from stratum.core.proof import Proof
-from stratum.ports import BrokenBackup, FailureDomain
+from stratum.ports import FailureDomain
 
 
 class MemoryArchive:
@@ -32,6 +35,7 @@ class MemoryArchive:
         self._access = ConsoleAccess()
         self.domain = FailureDomain(name="other-disk", declared=True)
         self.free = 1 << 40
+        self.copy_states: tuple[CopyState, ...] = ()
 
     def initialise(self, stack: str) -> None:
         self._initialised = self._initialised or stack
@@ -58,6 +62,11 @@ class MemoryArchive:
             raise StratumError("unknown-backup", backup=backup_id)
         return self._files / backup_id
 
+    @contextmanager
+    def opened(self, backup_id: str, *only: str) -> Iterator[Path]:
+        del only
+        yield self.backup_path(backup_id)
+
     def begin_backup(self, backup_id: str) -> Path:
         self._opened()
         aside = self.partial_path(backup_id)
@@ -82,6 +91,11 @@ class MemoryArchive:
             if path.is_file()
         )
 
+    def take_in(self, source: Path, target: Path) -> None:
+        if not source.is_file():
+            raise StratumError("invalid-argument", argument="--file", problem=f"there is no file {source}")
+        shutil.copyfile(source, target)
+
     def publish(self, manifest: Manifest) -> None:
         aside = self.partial_path(manifest.id)
         (aside / CHECKSUMS).write_text(render_checksums(manifest.files), encoding="utf-8")
@@ -98,6 +112,12 @@ class MemoryArchive:
 
     def export_backup(self, backup_id: str, into: Path) -> None:
         shutil.copytree(self.backup_path(backup_id), into)
+
+    def copies(self) -> tuple[CopyState, ...]:
+        return self.copy_states
+
+    def scrubbed(self) -> Scrubbed | None:
+        return None
 
     def pinned(self) -> frozenset[str]:
         return frozenset(self._pins)

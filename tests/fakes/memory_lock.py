@@ -18,6 +18,10 @@ class MemoryLock:
         self._clock = clock
         self._who = who
 
+    @property
+    def token(self) -> str:
+        return self._who
+
     @contextmanager
     def hold(self, *, why: str) -> Iterator[None]:
         if self._book:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import NoReturn, cast
 
+from stratum.adapters.base_copy import PostgresqlReplication
+from stratum.adapters.embedded_recovery import LocalRecovery
+from stratum.adapters.file_set_directories import FileSetDirectories
 from stratum.adapters.local_services import LocalServices
+from stratum.adapters.rehearsals import LocalRehearsals, RehearsalPlace
 from stratum.adapters.stack_files import StackFilesOnDisk
+from stratum.adapters.wal_store import DirectoryWalStore
 from stratum.cli.render import SilentProgress
 from stratum.core.errors import StratumError
 from stratum.core.guard import GuardResult
@@ -139,6 +144,10 @@ def prepared(shape: Shape, world: World) -> Prepared:
     return Prepared(plan=plan_of(shape), actions=actions_of(shape, world))
 
 
+def _nothing() -> NoReturn:
+    raise AssertionError("carrying a plan out copies no cluster")
+
+
 def ports_over(journal: RecordingJournal, *, consent: AnsweringConsent | None = None) -> Ports:
     """Ports with a journal and a person; nothing else is touched by carrying a plan out."""
     from pathlib import Path
@@ -148,6 +157,30 @@ def ports_over(journal: RecordingJournal, *, consent: AnsweringConsent | None = 
         stack=Stack(name="led", databases=("app",)),
         runtime=cast("Runtime", IdleRuntime()),
         archive=MemoryArchive(Path("never-written"), stack="led"),
+        wal=DirectoryWalStore(Path("never-written"), stack="led"),
+        replication=PostgresqlReplication(_nothing, lambda _: _nothing()),
+        recovery=LocalRecovery(
+            DirectoryWalStore(Path("never-written"), stack="led"),
+            directory=Path("never-written"),
+            installation=_nothing,
+            run_as=None,
+            runtime=cast("Runtime", IdleRuntime()),
+        ),
+        file_sets=FileSetDirectories({}, workspace=Path("never-written")),
+        rehearsals=LocalRehearsals(
+            RehearsalPlace(
+                scratch=Path("never-written"),
+                archive=Path("never-written"),
+                directory=Path("never-written"),
+                hidden=(),
+                more={},
+            ),
+            installation=_nothing,
+            run_as=None,
+            environment=dict,
+            port=lambda: 5432,
+            secrets=(),
+        ),
         journal=journal,
         lock=MemoryLock({}, clock=clock, who="tester"),
         clock=clock,
@@ -155,6 +188,8 @@ def ports_over(journal: RecordingJournal, *, consent: AnsweringConsent | None = 
         consent=consent or AnsweringConsent(),
         files=StackFilesOnDisk(directory=Path("never-written"), environment={}),
         services=LocalServices(Path("never-written"), wishes={}, build=lambda _: ()),
+        project=None,
+        inside=False,
         run=run_plan,
         who="tester",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import tarfile
 from pathlib import Path
@@ -16,7 +17,21 @@ from stratum.wiring import open_notifier, open_watched
 from tests.fixtures.agents import AgentUnderTest, make_agent
 from tests.fixtures.stacks import StackUnderTest, wait_until
 
-_READS = ("/status", "/checklist", "/timeline", "/settings", "/backups", "/proofs", "/journal", "/jobs", "/token-epoch")
+_READS = (
+    "/status",
+    "/checklist",
+    "/timeline",
+    "/coverage",
+    "/settings",
+    "/backups",
+    "/releases",
+    "/rehearsals",
+    "/changes",
+    "/proofs",
+    "/journal",
+    "/jobs",
+    "/token-epoch",
+)
 
 
 def test_everything_that_can_be_read_is_answered(agent: AgentUnderTest) -> None:
@@ -26,6 +41,17 @@ def test_everything_that_can_be_read_is_answered(agent: AgentUnderTest) -> None:
     assert status["status"]["backups"] == 1
     assert status["job"] is None
     assert agent.ask("GET", "/metrics").text.startswith("# HELP")
+
+
+def test_a_rescue_kit_says_how_and_where_and_holds_no_secret(agent: AgentUnderTest) -> None:
+    text = agent.ask("POST", "/rescue-kits").json()["text"]
+
+    env = (agent.stack.directory / ".env").read_text().splitlines()
+    secrets = [line.partition("=")[2] for line in env if "PASSWORD=" in line or "SECRET=" in line]
+    assert secrets
+    assert not any(secret in text for secret in secrets)
+    assert str(agent.stack.directory / "archive") in text
+    assert "pg_restore" in text
 
 
 def test_the_running_job_is_named_by_the_status(agent: AgentUnderTest) -> None:
@@ -104,19 +130,35 @@ def test_an_agent_without_a_secret_does_not_start(stopped_stack: StackUnderTest)
     made = make_agent(stopped_stack)
     made.secret_file.write_text("short")
 
-    ended = subprocess.run(made.argv, env=made.environment(), capture_output=True, text=True, timeout=60, check=False)
+    ended = _run_to_its_end(made)
 
     assert ended.returncode == ExitCode.FAILED
     assert "agent-start-failed" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_an_agent_whose_port_is_taken_says_so(agent: AgentUnderTest) -> None:
-    ended = subprocess.run(agent.argv, env=agent.environment(), capture_output=True, text=True, timeout=60, check=False)
+def test_an_agent_whose_port_is_taken_says_so(stopped_stack: StackUnderTest) -> None:
+    made = make_agent(stopped_stack)
+
+    with socket.create_server(("127.0.0.1", made.port)):
+        ended = _run_to_its_end(made)
 
     assert ended.returncode == ExitCode.FAILED
     assert "agent-start-failed" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_second_agent_of_a_stack_is_refused_on_any_port(agent: AgentUnderTest) -> None:
+    """Two receivers on one slot once lost commits that had been acknowledged."""
+    ended = _run_to_its_end(make_agent(agent.stack))
+
+    assert ended.returncode == ExitCode.REFUSED
+    assert "Traceback" not in ended.stderr
+    assert agent.is_live()
+
+
+def _run_to_its_end(agent: AgentUnderTest) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(agent.argv, env=agent.environment(), capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_an_archive_that_went_away_raises_its_alarm_and_nothing_is_written_in_its_place(
@@ -131,8 +173,9 @@ def test_an_archive_that_went_away_raises_its_alarm_and_nothing_is_written_in_it
     aside = stopped_stack.archive.rename(stopped_stack.archive.with_name("unplugged"))
     stopped_stack.archive.mkdir()
 
+    keeper.observe(next_backup_at=None)
     with pytest.raises(StratumError) as refused:
-        keeper.observe(next_backup_at=None)
+        keeper.save()
 
     assert refused.value.code == "archive-missing"
     assert "archive" in {alarm.condition.name for alarm in keeper.book.red}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,31 @@ from stratum.adapters.records import parse, to_dict
 from stratum.backend.app import create_app
 from stratum.backend.prepare import prepare
 from stratum.core.answers import BackupsAnswer
+from stratum.core.backup import BackupKind
 from stratum.core.errors import StratumError
 from stratum.core.job import JobState, JobVerb
+from tests.fakes import console_coverage
 from tests.fakes.console_records import STACK
 from tests.fakes.fake_agent import CONSOLE_TOKEN, SECRET, FakeDesk, make_fake_agent
 from tests.fixtures.console_backend import PASSWORD, Console, read, refusal, serving, settings_for
 from tests.fixtures.ledger_server import LedgerServer
 from tests.fixtures.served import served
 
-READS = ("/status", "/checklist", "/timeline", "/settings", "/backups", "/proofs", "/journal", "/jobs", "/audit")
+READS = (
+    "/status",
+    "/checklist",
+    "/timeline",
+    "/coverage",
+    "/settings",
+    "/backups",
+    "/releases",
+    "/rehearsals",
+    "/changes",
+    "/proofs",
+    "/journal",
+    "/jobs",
+    "/audit",
+)
 BAD_IDS = ("..%2f..%2fetc", "%2e%2e", "a%00b", "-rf", "a" * 500, "<script>", "' OR 1=1 --")
 
 
@@ -77,6 +94,21 @@ def test_a_viewer_reads_everything_as_the_agent_says_it(both: WithAgent) -> None
     assert answers["/backups"] == to_dict(both.desk.backups())
     assert answers["/status"]["status"]["protection"] == to_dict(both.desk.status())["status"]["protection"]
     assert read(both.ask("GET", f"/backups/{both.newest}"))["manifest"]["id"] == both.newest
+
+
+def test_what_a_rollback_costs_is_counted_for_an_operator_as_it_was_asked(both: WithAgent) -> None:
+    by_code, with_data = (read(both.ask("GET", f"/rollback-cost{query}")) for query in ("", "?data=true"))
+
+    assert (by_code["with_data"], with_data["with_data"]) == (False, True)
+    assert with_data == to_dict(both.desk.rollback_cost(with_data=True))
+    assert refusal(both.ask("GET", "/rollback-cost", token=both.viewer)) == (403, "role-too-low")
+
+
+def test_a_rehearsal_is_handed_on_and_one_that_nobody_made_is_not_there(both: WithAgent) -> None:
+    known = both.desk.rehearsals().rehearsals[0].id
+
+    assert read(both.ask("GET", f"/rehearsals/{known}")) == to_dict(both.desk.rehearsal(known))
+    assert refusal(both.ask("GET", "/rehearsals/none")) == (404, "unknown-address")
 
 
 def test_nobody_works_on_data_without_the_role(both: WithAgent) -> None:
@@ -150,6 +182,18 @@ def test_work_is_ordered_in_the_name_of_who_asks(both: WithAgent) -> None:
     assert (both.desk.asked[3].backup_id, both.desk.asked[3].into) == (both.newest, "beside")
 
 
+def test_a_base_backup_and_the_proof_of_a_moment_are_ordered_as_such(both: WithAgent) -> None:
+    read(both.ask("POST", "/backups", {"kind": "base"}), 202)
+    read(both.ask("POST", "/drills", {"at": "2026-03-02T10:00:05+01:00"}), 202)
+
+    assert refusal(both.ask("POST", "/drills", {})) == (422, "malformed-request")
+    assert [(asked.verb, asked.kind) for asked in both.desk.asked] == [
+        (JobVerb.BACKUP, BackupKind.BASE),
+        (JobVerb.DRILL, BackupKind.DUMP),
+    ]
+    assert both.desk.asked[1].at == datetime(2026, 3, 2, 9, 0, 5, tzinfo=UTC)
+
+
 def test_a_plan_is_shown_without_ordering_anything(both: WithAgent) -> None:
     plan = read(both.ask("POST", "/restores/plan", {"backup_id": both.newest}))
 
@@ -195,6 +239,20 @@ def test_retention_is_applied_only_with_the_password_and_the_name(both: WithAgen
 
     read(both.ask("POST", "/prunes", {"password": PASSWORD, "confirm": STACK}), 202)
     assert [asked.verb for asked in both.desk.asked] == [JobVerb.PRUNE]
+
+
+def test_a_rescue_kit_goes_to_an_administrator_alone_and_is_noted(both: WithAgent) -> None:
+    def ask(token: str, password: str) -> httpx.Response:
+        return both.ask("POST", "/rescue-kits", {"password": password}, token=token)
+
+    assert refusal(ask(both.operator, PASSWORD)) == (403, "role-too-low")
+    assert refusal(ask(both.admin, "not the password")) == (401, "wrong-sign-in")
+    kinds = [entry["kind"] for entry in read(both.ask("GET", "/audit"))["entries"]]
+    assert "rescue-kit-made" not in kinds
+
+    assert read(ask(both.admin, PASSWORD)) == to_dict(console_coverage.rescue_kit())
+    noted = [entry for entry in read(both.ask("GET", "/audit"))["entries"] if entry["kind"] == "rescue-kit-made"]
+    assert len(noted) == 1
 
 
 def test_the_events_of_a_job_come_as_they_happen_and_end_with_it(both: WithAgent) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.fixtures.console_backend import Console, read, refusal, serving
 from tests.fixtures.ledger_server import LedgerServer
+from tests.fixtures.ports import own_port
 from tests.fixtures.stacks import wait_until
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -35,7 +36,7 @@ def start(console_server: LedgerServer, tmp_path: Path) -> Iterator[Start]:
             "AGENT_SECRET_FILE": str(tmp_path / "secret"),
             "JWT_SECRET": "a secret of the tests, which is long enough",
             "AGENT_URL": "http://127.0.0.1:1",
-            "PORT": str(_free_port()),
+            "PORT": str(own_port()),
         } | changes
         log = (tmp_path / f"log{len(running)}").open("w")
         argv = (sys.executable, "-m", "stratum.backend")
@@ -47,11 +48,6 @@ def start(console_server: LedgerServer, tmp_path: Path) -> Iterator[Start]:
     for process in running:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _log(directory: Path) -> str:
@@ -68,7 +64,7 @@ def _serves(port: str) -> bool:
 def test_a_start_migrates_prints_the_first_run_token_serves_and_ends_on_sigterm(
     start: Start, empty_database: str, tmp_path: Path
 ) -> None:
-    port = str(_free_port())
+    port = str(own_port())
     process = start(empty_database, PORT=port, SEED_ON_START="true")
     wait_until(lambda: _serves(port))
     httpx.get(f"http://127.0.0.1:{port}/api/v1/?token=hidden", trust_env=False)
@@ -118,7 +114,7 @@ def test_a_start_that_cannot_work_says_why_and_exits_with_an_error(
 def test_a_backend_that_starts_before_its_database_prepares_it_when_it_is_there(
     start: Start, console_server: LedgerServer, tmp_path: Path
 ) -> None:
-    port, later = str(_free_port()), f"console_{uuid4().hex}"
+    port, later = str(own_port()), f"console_{uuid4().hex}"
     start(later, PORT=port)
     wait_until(lambda: _serves(port))
     answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/auth/first-run", trust_env=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,21 @@ import typer
 from typer.testing import CliRunner
 
 from stratum.adapters.embedded_postgresql import EmbeddedPostgresql
+from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.records import parse
 from stratum.cli.main import app
 from stratum.cli.reference_schemas import SCHEMAS
 from stratum.cli.reference_verbs import ANSWERS, CONNECTS_AS, verbs
 from stratum.core.errors import ExitCode
-from stratum.ports import Role, Server
+from stratum.ports import Role
 from tests.fixtures.json_schema import offences
 from tests.fixtures.stacks import NAME, StackUnderTest
 
-_UNSEEN = {"init", "demo", "notify", "agent"}
+_UNSEEN = {"init", "demo", "notify", "agent", "adopt", "build", "update", "rollback", "shell", "rehearsal-clone",
+           "upgrade-postgres"}  # fmt: skip
 """There is no stack before the first; the second is a long story of the others; the third asks no database, and the
-last runs until it is stopped: all three have tests of their own."""
+fourth runs until it is stopped; the others are about containers, a clone for the host, another's server or another
+PostgreSQL. All have tests of their own."""
 
 
 def test_every_verb_stands_in_the_table_of_rights() -> None:
@@ -40,7 +43,7 @@ def test_verbs_connect_as_the_reference_names_and_print_what_their_schemas_say(
     seen = _Seen(stopped_stack, monkeypatch)
     _set_commands(stopped_stack)
 
-    for verb in ("up", "status", "check", "ps", "logs", "console-token", "identity show", "backups list"):
+    for verb in ("up", "status", "check", "ps", "logs", "console-token", "identity show", "backups list", "releases"):
         seen.run(verb)
     for verb in ("migrate", "seed", "backup"):
         seen.run(verb)
@@ -48,8 +51,18 @@ def test_verbs_connect_as_the_reference_names_and_print_what_their_schemas_say(
     for verb in ("backups show", "backups pin", "backups unpin", "verify", "drill"):
         seen.run(verb, newest)
     seen.run("backups export", newest, str(stopped_stack.directory / "exported"))
+    seen.run("identity check")
+    for verb in ("copies", "kit", "protect"):
+        seen.run(verb)
+    seen.run("restore-point", "before-the-move")
+    seen.run("rehearse")
+    with monkeypatch.context() as under_a_plan:
+        under_a_plan.setenv("STRATUM_UNDER", "an update")
+        seen.run("undo-copy", "make", "k3f9")
+        seen.run("undo-copy", "drop", "k3f9")
     for verb in ("backup", "drill", "restore", "prune", "destroy"):
         _assert_is_a_dry_run(seen.run(verb, "--dry-run"))
+    seen.run("rotate")
     for verb in ("restore", "prune", "stop", "identity accept", "down", "up", "destroy"):
         seen.run(verb, *_CONFIRMED.get(verb, ()))
 
@@ -65,6 +78,13 @@ def test_a_refusal_prints_an_error_object_and_exits_with_its_code(stopped_stack:
     assert done.returncode == ExitCode.REFUSED
     assert offences(printed, "error") == []
     assert printed["error"]["code"] == "not-running"
+
+
+@pytest.mark.parametrize("what", ["make", "back", "forward", "drop"])
+def test_nobody_swaps_or_deletes_the_copies_of_an_update_by_hand(stopped_stack: StackUnderTest, what: str) -> None:
+    done = stopped_stack.cli("undo-copy", what, "k3f9", "--json")
+
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (ExitCode.REFUSED, "not-from-here")
 
 
 def test_a_value_that_is_not_of_its_schema_is_found() -> None:
@@ -94,17 +114,19 @@ class _Seen:
         self.printed: set[str] = set()
         self._verb = ""
         self._stack = stack
-        server, run_command = EmbeddedPostgresql.server, EmbeddedPostgresql.run_command
+        endpoint, run_command = EmbeddedPostgresql.endpoint, EmbeddedPostgresql.run_command
 
-        def note_server(runtime: EmbeddedPostgresql, role: Role) -> Server:
+        def note_endpoint(runtime: EmbeddedPostgresql, role: Role) -> Endpoint:
             self.roles[self._verb].add(role)
-            return server(runtime, role)
+            return endpoint(runtime, role)
 
-        def note_command(runtime: EmbeddedPostgresql, argv: Sequence[str]) -> None:
+        def note_command(
+            runtime: EmbeddedPostgresql, argv: Sequence[str], *, told: Mapping[str, str] | None = None
+        ) -> None:
             self.roles[self._verb].add(Role.OWNER)
-            run_command(runtime, argv)
+            run_command(runtime, argv, told=told)
 
-        monkeypatch.setattr(EmbeddedPostgresql, "server", note_server)
+        monkeypatch.setattr(EmbeddedPostgresql, "endpoint", note_endpoint)
         monkeypatch.setattr(EmbeddedPostgresql, "run_command", note_command)
 
     def run(self, verb: str, *arguments: str) -> dict[str, Any]:

@@ -18,12 +18,12 @@ import pytest
 
 from stratum.adapters import private_directory, service_record
 from stratum.adapters.local_services import LocalServices
-from stratum.adapters.postmaster import free_port
 from stratum.adapters.service_log import ServiceLog, read_log
 from stratum.adapters.service_record import Orders, ServiceSpec, SupervisionFiles
 from stratum.core.errors import StratumError
 from stratum.core.services import ServicePhase, ServiceState
 from stratum.supervisor import Supervisor
+from tests.fixtures.ports import own_port
 from tests.fixtures.stacks import wait_until
 
 _PROGRAM = Path(__file__).parents[1] / "fixtures" / "stand_in_service.py"
@@ -35,8 +35,10 @@ class _House:
     """A directory with two services in it, and what a test changes about them."""
 
     directory: Path
-    wishes: dict[str, int] = field(default_factory=lambda: {"east": free_port(), "west": free_port()})
+    wishes: dict[str, int] = field(default_factory=lambda: {"east": own_port(), "west": own_port()})
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
+    last: str = ""
+    """The service that goes on until the database has stopped."""
 
     @property
     def files(self) -> SupervisionFiles:
@@ -66,6 +68,7 @@ class _House:
                 port=port,
                 address=f"http://127.0.0.1:{port}",
                 health=f"http://127.0.0.1:{port}/",
+                stops_last=name == self.last,
             )
             for name, port in ports.items()
         )
@@ -383,3 +386,18 @@ def _is_there(pid: int | None) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_what_writes_ends_first_and_what_receives_goes_on_until_all_end(house: _House) -> None:
+    house.last = "west"
+    before = house.up()
+
+    house.services().stop_writers()
+
+    between = house.states()
+    assert between["east"].pid is None
+    assert between["west"].pid == before["west"].pid
+    assert house.up()["east"].healthy, "whoever starts them again wants all of them"
+    house.services().stop_writers()
+    house.services().stop()
+    assert not _is_there(before["west"].pid)

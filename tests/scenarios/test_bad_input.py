@@ -337,7 +337,7 @@ _ARGUMENTS = (
     ("restore", "--table", "a.b.c"),
     ("restore", "--table", ""),
     ("restore", "--undo", "--into", "x"),
-    ("backup", "--kind", "base"),
+    ("backup", "--kind", "hot"),
 )
 
 

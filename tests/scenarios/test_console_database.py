@@ -250,7 +250,7 @@ def test_the_checklist_is_red_while_a_service_does_not_answer(stack_with_console
         shown = stack_with_console.cli("check").stdout
         return next(part for part in shown.splitlines() if " services: " in part)
 
-    assert "the console's services answer: agent, backend, frontend" in line()
+    assert "the stack's services answer: agent, backend, frontend" in line()
     stack_with_console.ports().services.stop()
     assert "RED" in line()
     assert "agent, backend, frontend" in line()
@@ -287,7 +287,7 @@ def test_a_console_token_is_made_with_everything_down_and_signs_in_once(stack_wi
 def test_a_stack_from_before_gets_a_console_by_its_settings(
     stack: StackUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stratum.wiring.build_services", stand_ins)
+    monkeypatch.setattr("stratum.services_wiring.build_services", stand_ins)
     turn_console_on(stack.directory)
     try:
         stack.up()

@@ -13,6 +13,7 @@ import pytest
 from stratum.core.plan import JournalEntry, JournalKind
 from stratum.engine.restore import Target
 from stratum.engine.restore_table import restore_table
+from stratum.engine.take_base_backup import take_base_backup
 from stratum.ports import Role, RunState
 from tests.fixtures.cut_child import INTO, TABLE
 from tests.fixtures.cut_stacks import CutStack
@@ -82,6 +83,19 @@ def _start_over(cut: CutStack) -> None:
     ports.archive.forget_identity()
 
 
+def _copy_the_cluster(cut: CutStack) -> None:
+    """A base backup with its own WAL: as far as it reaches, the cluster can be brought back."""
+    _bring_back(cut)
+    if not cut.stack.ports().wal.bases():
+        take_base_backup(cut.stack.ports())
+
+
+def _replace_the_cluster(cut: CutStack) -> None:
+    _copy_the_cluster(cut)
+    if not cut.stack.ports().runtime.kept_clusters():
+        cut.finish("restore-cluster")
+
+
 def _look_older(cut: CutStack) -> None:
     archive = cut.stack.ports().archive
     recorded = archive.recorded_identity()
@@ -106,6 +120,15 @@ STORIES = {
     "undo of a restore": Story(verb="undo-restore", prepare=_swap_once, during=("inside:swap",)),
     "restore of a table": Story(verb="restore-table", during=("during:pg_restore", "during:pg_dump")),
     "placing of a table": Story(verb="place-table", prepare=_restore_a_table),
+    "drill of a moment": Story(
+        verb="drill-moment", prepare=_copy_the_cluster, during=("during:pg_verifybackup", "during:postgres"),
+    ),
+    "restore of a cluster": Story(
+        verb="restore-cluster", prepare=_copy_the_cluster, rows_stay=False, during=("during:pg_verifybackup",),
+    ),
+    "undo of a restore of a cluster": Story(
+        verb="undo-restore-cluster", prepare=_replace_the_cluster, rows_stay=False,
+    ),
     "prune": Story(verb="prune", prepare=_let_backups_expire, during=("inside:removal",)),
     "destroy": Story(
         verb="destroy", prepare=_bring_back, may_say=_LOST, rows_stay=False, during=("before:9", "inside:removal"),

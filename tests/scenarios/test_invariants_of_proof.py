@@ -112,7 +112,7 @@ def test_a_refusal_never_exits_0(cut_stack: CutStack) -> None:
         ("restore", "--undo", "--confirm", "led"): ExitCode.REFUSED,
         ("restore", "no-such-backup", "--confirm", "led"): None,
         ("seed",): None,
-        ("backup", "--kind", "base"): ExitCode.USAGE,
+        ("backup", "--kind", "hot"): ExitCode.USAGE,
     }
     for arguments, code in refusals.items():
         for extra in ((), ("--json",)):

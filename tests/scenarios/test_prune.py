@@ -13,8 +13,10 @@ from stratum.core.errors import StratumError
 from stratum.core.plan import Plan
 from stratum.core.proof import Verdict
 from stratum.core.retention import RetentionPolicy
+from stratum.core.wal import SegmentName
 from stratum.engine.prune import prune
 from stratum.engine.restore import Target, restore
+from stratum.engine.take_base_backup import take_base_backup
 from stratum.engine.take_dump import take_dump
 from stratum.ports import Ports
 from tests.fakes.settable_clock import SettableClock
@@ -194,3 +196,39 @@ def test_a_backup_of_another_stack_in_the_archive_is_never_removed(
     stack.drill()
     prune(_with(stack, STRICT, now=datetime.now(UTC) + timedelta(days=400)))
     assert (stack.archive / "dumps" / foreign.name / "manifest.json").exists()
+
+
+def _older_base(stack: StackUnderTest, *, days: int, segments: int) -> str:
+    """The base backup once more, as if it had been taken so many days and WAL files earlier."""
+    wal = stack.ports().wal
+    base = wal.bases()[-1]
+    at, start = base.finished_at - timedelta(days=days), base.start_lsn - segments * base.segment_bytes
+    base_id = f"{at:%Y-%m-%dT%H-%M-%SZ}-{days:04}"
+    shutil.copytree(wal.base_path(base.id), stack.archive / "base" / base_id)
+    aged = dataclasses.replace(base, id=base_id, started_at=at, finished_at=at, start_lsn=start, stop_lsn=start + 1)
+    (stack.archive / "base" / base_id / "manifest.json").write_text(to_json(aged) + "\n")
+    return base_id
+
+
+def test_base_backups_before_the_recovery_window_go_with_the_wal_that_only_they_need(stack: StackUnderTest) -> None:
+    stack.execute("SELECT pg_switch_wal()", "CREATE TABLE filler ()", "SELECT pg_switch_wal()", "DROP TABLE filler")
+    newest = str(take_base_backup(stack.ports()).facts["backup_id"])
+    begins, old = _older_base(stack, days=8, segments=1), _older_base(stack, days=20, segments=2)
+    ports = stack.ports()
+    base = ports.wal.bases()[-1]
+    first = base.start_lsn // base.segment_bytes
+    folder = ports.wal.wal_path(base.cluster.system_identifier) / "00000001"
+    folder.mkdir(parents=True)
+    names = {n: f"{SegmentName(timeline=1, number=n).file_name()}.zst" for n in (first - 2, first - 1, first)}
+    for name in names.values():
+        (folder / name).write_bytes(b"wal")
+    (folder / "SHA256SUMS").write_text("".join(f"{'0' * 64}  {name}\n" for name in names.values()))
+
+    plan = prune(ports).plan
+
+    assert {base.id for base in ports.wal.bases()} == {newest, begins}
+    assert "older than the recovery window" in _said(plan, old)
+    assert "remove WAL before segment" in _said(plan, f"wal-{base.cluster.system_identifier}")
+    assert {path.name for path in folder.glob("*.zst")} == {names[first - 1], names[first]}
+    assert begins in (stack.archive / "base" / "RESTORE.md").read_text()
+    assert old not in (stack.archive / "base" / "RESTORE.md").read_text()

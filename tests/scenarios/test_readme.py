@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.architecture.sources import ROOT
+from tests.fixtures.ports import own_port
 from tests.fixtures.stacks import StackUnderTest, end
 
 _EXIT = "== exit "
@@ -51,7 +51,7 @@ def _type_as_written(text: str, place: StackUnderTest) -> str:
     for step in steps:
         script += [step, f'echo "{_EXIT}$?"']
         if step.startswith("stratum init"):
-            script.append(f"sed -i 's/^POSTGRES_PORT=.*/POSTGRES_PORT={_free_port()}/' shop/.env")
+            script.append(f"sed -i 's/^POSTGRES_PORT=.*/POSTGRES_PORT={own_port()}/' shop/.env")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PG"))}
     shop = StackUnderTest(directory=place.directory / "shop")
     with _typing("shop\n" * 10) as keyboard, _ended(shop):
@@ -83,13 +83,6 @@ def _promised(step: str) -> int:
     """The exit code that the comment beside a command names; 0 when it names none."""
     found = re.search(r"# (?:exit|code) (\d+)", step)
     return int(found[1]) if found else 0
-
-
-def _free_port() -> int:
-    """Stacks laid down at the same moment by parallel tests would be given the same port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

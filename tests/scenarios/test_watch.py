@@ -21,9 +21,11 @@ from stratum.agent.schedule import Scheduler
 from stratum.agent.status_page import StatusFile, render_status_page
 from stratum.agent.watch import Watch
 from stratum.agent.watch_files import WatchFiles
+from stratum.core.backup import BackupKind
 from stratum.core.errors import ExitCode, StratumError
 from stratum.core.job import Job, JobRequest, JobState, JobVerb
-from stratum.core.stack import BackupPolicy, DrillPolicy
+from stratum.core.receiving import ProtectMode
+from stratum.core.stack import BackupPolicy, DrillPolicy, ProtectPolicy
 from stratum.engine.accept_identity import accept_identity
 from stratum.engine.report_status import report_status
 from stratum.ports import Ports
@@ -201,6 +203,23 @@ def test_an_alarm_and_its_end_reach_somebody_once_and_a_restart_repeats_nothing(
     assert "\nnext: " in receiver.messages[0]["message"]
 
 
+def test_an_archive_that_is_gone_is_told_of_although_nothing_can_be_noted_in_it(stack: StackUnderTest) -> None:
+    with a_receiver() as receiver:
+        _tell_to(stack, receiver)
+        keeper = _keeper(stack)
+        away = stack.archive.rename(stack.archive.with_name("away"))
+        keeper.observe(next_backup_at=None)
+        keeper.tell()
+        with pytest.raises(StratumError) as refused:
+            keeper.save()
+        away.rename(stack.archive)
+        keeper.save()
+
+    assert "led: alarm: archive" in [message["title"] for message in receiver.messages]
+    assert refused.value.code == "archive-missing"
+    assert _keeper(stack).book == keeper.book, "and it is noted once the archive is back"
+
+
 def test_a_failed_backup_is_red_until_one_succeeds_and_then_the_heartbeat_beats(stack: StackUnderTest) -> None:
     with a_receiver() as receiver:
         _tell_to(stack, receiver)
@@ -274,6 +293,26 @@ def test_missed_backups_are_caught_up_once_whatever_becomes_of_them(stopped_stac
     later = SettableClock(taken + timedelta(days=6, minutes=1))
     _scheduler(stopped_stack, later, asked).ask_for_due()
     assert len(asked) == 2
+
+
+def test_base_backups_come_by_their_own_schedule_and_never_where_dumps_are_enough(
+    stopped_stack: StackUnderTest,
+) -> None:
+    taken = stopped_stack.ports().archive.manifests()[-1].taken_at
+    asked: list[JobRequest] = []
+    daily = ProtectPolicy(mode=ProtectMode.STREAMING, schedule="30 2 * * *")
+
+    def look(protect: ProtectPolicy, *, days: int) -> None:
+        scheduler = _scheduler(stopped_stack, SettableClock(taken + timedelta(days=days)), asked)
+        ports = replace(scheduler.ports, stack=replace(scheduler.ports.stack, protect=protect, backup=BackupPolicy()))
+        replace(scheduler, ports=ports).ask_for_due()
+
+    look(replace(daily, mode=ProtectMode.DUMPS), days=1)
+    look(replace(daily, mode=ProtectMode.DUMPS), days=3)
+    assert asked == []
+    for days in (4, 5, 5):
+        look(daily, days=days)
+    assert [(request.verb, request.kind) for request in asked] == [(JobVerb.BACKUP, BackupKind.BASE)]
 
 
 def test_retention_follows_a_scheduled_backup_and_no_other(stopped_stack: StackUnderTest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from stratum.agent.settings_shown import show_settings
 from stratum.config import load_settings
 from stratum.core.errors import StratumError
 from stratum.core.job import Job, JobRequest, JobState, JobVerb
+from stratum.core.stack import Secret
 from stratum.wiring import init_stack
 from tests.fakes.console_records import manifest
 from tests.fakes.settable_clock import SettableClock
@@ -129,6 +130,23 @@ def test_the_settings_are_shown_without_the_addresses_that_may_hold_a_token(tmp_
     assert shown["[stack] name"] == '"shop"'
     assert "secret" not in str(shown)
     assert not any(value and value in str(shown) for name, value in settings.environment.items() if "PASSWORD" in name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Copy:
+    name: str
+    url: str
+    key: Secret
+
+
+def test_a_table_of_settings_is_shown_without_a_password_in_an_address(tmp_path: Path) -> None:
+    init_stack(tmp_path, name="shop", archive="archive", console=False)
+    settings = load_settings(tmp_path)
+    copies = (_Copy(name="far", url="s3://me:hush@host/bucket?key=hush", key=Secret("hush")),)
+    odd = replace(settings, check=replace(settings.check, accept=copies))  # type: ignore[arg-type]  # any table will do
+    shown = {one.name: one.value for one in show_settings(odd).settings}
+
+    assert shown["[check] accept"] == '[{ name = "far", url = "s3://host/bucket", key = "…" }]'
 
 
 def test_an_export_unpacks_to_the_backup_with_its_instructions(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_a_stream_that_falls_silent_ends() -> None:
     ("method", "path", "behind"),
     [
         ("GET", "/status", agent_client._LOOK_S),
+        ("GET", "/rollback-cost?data=true", agent_client.COUNT_S),
         ("POST", "/backups", agent_client._ANSWER_S),
         ("POST", "/restores/plan", PLAN_S),
         ("POST", "/prunes/plan", PLAN_S),

@@ -18,7 +18,7 @@ _DAMAGED = ["", "\0\0\0", "{", '{"format": 1}', "[]"]
 
 
 def _archive(tmp_path: Path) -> DirectoryArchive:
-    found = DirectoryArchive(tmp_path / "archive", stack="led", data_directory=tmp_path, declared_domain=None)
+    found = DirectoryArchive(tmp_path / "archive", stack="led", data_directory=lambda: tmp_path, declared_domain=None)
     found.initialise("led")
     return found
 

@@ -6,7 +6,7 @@ from string import Formatter
 
 import pytest
 
-from stratum.core.errors import KINDS, ErrorKind, ExitCode, StratumError
+from stratum.core.errors import EVERY_KIND, KINDS, ErrorKind, ExitCode, StratumError
 
 
 def _named(kind: ErrorKind) -> set[str]:
@@ -40,13 +40,7 @@ def test_the_exit_codes_are_those_of_the_contract() -> None:
 
 
 def test_no_two_kinds_share_a_code() -> None:
-    from stratum.core.agent_errors import AGENT
-    from stratum.core.console_errors import CONSOLE
-    from stratum.core.failures import FAILED
-    from stratum.core.page_refusals import PAGES
-    from stratum.core.refusals import LOCKED, REFUSED, USAGE
-
-    assert len(KINDS) == len((*USAGE, *REFUSED, *LOCKED, *FAILED, *AGENT, *CONSOLE, *PAGES))
+    assert [kind.code for kind in EVERY_KIND] == list(KINDS)
 
 
 def test_the_exit_codes_of_a_refusal_follow_its_family() -> None:

@@ -20,9 +20,11 @@ from stratum.agent import alarms, status_page
 from stratum.cli import notifying
 from stratum.cli.render import LABELS, MARKS
 from stratum.core import alarm, timeline
+from stratum.core.adoption import RISKS
 from stratum.core.checklist import LINES, NO_BACKUP, NO_BACKUP_FIX, UNKNOWN
 from stratum.core.errors import KINDS, ExitCode
 from stratum.core.protection import PHRASES
+from stratum.engine.rotate import NOTES
 from tests.architecture.sources import ROOT, sources
 
 _LOCALE = ROOT / "src" / "stratum" / "locale" / "fr" / "LC_MESSAGES"
@@ -34,10 +36,12 @@ def _templates() -> Iterator[str]:
         yield from (kind.message, kind.data, kind.next)
     for line in LINES.values():
         yield from (line.holds, line.red, line.fix)
+    for risk in RISKS.values():
+        yield from (risk.statement, risk.fix)
     yield from (UNKNOWN, NO_BACKUP, NO_BACKUP_FIX)
     yield from (*PHRASES, *timeline.LABELS)
     yield from (*alarm.TEMPLATES, *alarms.SENTENCES, *status_page.SENTENCES, *notifying.SENTENCES)
-    yield from (*LABELS, *MARKS.values())
+    yield from (*LABELS, *MARKS.values(), *NOTES)
     yield from _steps()
 
 
@@ -45,7 +49,7 @@ def _steps() -> Iterator[str]:
     """What the steps of plans say, where it holds no value: `speak_plan` looks the whole sentence up."""
     yield "nothing to undo"
     for call in (call for file in sources("src/stratum/engine") for call in file.calls()):
-        if isinstance(call.func, ast.Name) and call.func.id == "Step":
+        if isinstance(call.func, ast.Name) and call.func.id in {"Step", "replace"}:
             for said in call.keywords:
                 if said.arg in {"summary", "way_back"} and isinstance(said.value, ast.Constant):
                     yield str(said.value.value)

@@ -387,6 +387,7 @@ def test_the_readers_choice_comes_before_the_browsers_wish(cookie: str | None, a
         ({}, "missing-secret"),
         ({"FRONTEND_SECRET": "s", "PORT": "70000"}, "invalid-setting"),
         ({"FRONTEND_SECRET": "s", "API_URL": "ftp://x"}, "invalid-setting"),
+        ({"FRONTEND_SECRET": "s", "TRUSTED_PROXIES": "*"}, "invalid-setting"),
     ],
 )
 def test_an_environment_that_cannot_be_used_is_refused(environment: dict[str, str], code: str) -> None:

@@ -81,6 +81,30 @@ def test_the_list_and_the_detail_show_the_rows_and_bytes_of_each_manifest() -> N
     visit(FakeBackend(world), scenario)
 
 
+def test_a_base_backup_is_listed_with_the_seconds_it_reaches_and_shown_with_its_files() -> None:
+    world = calm_world()
+    base = world.bases[0].id
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        page = (await client.get("/backups")).text
+        row = next(row for row in page.split("<tr>") if base in row)
+        assert "base backup" in row
+        assert row.count("any second from") == 2
+        assert f"/backups/base/{base}" in row
+        shown = await read(client, f"/backups/base/{base}")
+        for text in (
+            "base.tar.zst",
+            "shop_db, stratum_console",
+            "2/28 – 2/138",
+            plain(render_bytes(940e6, language="en")),
+        ):
+            assert text in shown
+        assert (await client.get("/backups/base/no-such-one")).status_code == 404
+        assert (await client.get(f"/restore?backup={base}")).headers["location"] == f"/backups/base/{base}"
+
+    visit(FakeBackend(world), scenario)
+
+
 def test_a_failed_or_unverified_backup_never_looks_proven() -> None:
     world = troubled_world()
 
@@ -112,7 +136,7 @@ def test_a_fear_is_answered_with_numbers_of_this_stack() -> None:
 
     async def scenario(client: httpx.AsyncClient) -> None:
         page = await read(client, "/fears")
-        assert f"{len(world.manifests)} of {len(world.manifests)} backups are proven" in page
+        assert f"{len(world.manifests)} of {len(world.backups().backups)} backups are proven" in page
         assert "21 drills and 1 restore was run" in page
         assert "alembic 3f9a1c" in page
 
@@ -126,8 +150,9 @@ def test_who_only_reads_is_offered_nothing_to_press(name: str | None) -> None:
     async def scenario(client: httpx.AsyncClient) -> None:
         for path in (*PAGES, f"/backups/{world.manifests[-1].id}", "/jobs/job-restore-asking"):
             page = (await client.get(path)).text
-            actions = set(re.findall(r'<form[^>]*action="([^"]+)"', page)) | set(re.findall(r"/export", page))
-            assert actions <= {"/preferences", "/sign-out", "/restore/plan"}, path
+            actions = set(re.findall(r'<form method="post" action="([^"]+)"', page)) | set(re.findall(r"/export", page))
+            assert actions <= {"/preferences", "/sign-out"}, path
+            assert len(re.findall(r"<form ", page)) == len(re.findall(r'<form method="(?:get|post)" action="', page))
             assert "Show the plan" not in page
 
     visit(FakeBackend(world), scenario, name=name)

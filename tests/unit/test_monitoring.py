@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from stratum.core.alarm import Alarm, AlarmBook, Condition
 from stratum.core.checklist import Line, LineState
 from stratum.core.job import Job, JobRequest, JobState, JobVerb
 from stratum.core.protection import describe_protection
+from stratum.core.receiving import ProtectMode, ReceiverPhase, ReceiverState
 from stratum.engine.report_status import Status
 from tests.architecture.sources import ROOT
 from tests.fixtures.manifests import NOW, a_manifest, a_proof
@@ -23,6 +25,15 @@ from tests.fixtures.manifests import NOW, a_manifest, a_proof
 _FOLDER = ROOT / "src" / "stratum" / "monitoring"
 _WORDS = frozenset(
     ["absent", "and", "by", "increase", "on", "or", "rate", "sum", "time", "state", "verb", "failed", "red", "name"]
+)
+
+
+_RECEIVER = ReceiverState(
+    at=NOW,
+    mode=ProtectMode.STREAMING,
+    phase=ReceiverPhase.RECEIVING,
+    behind_bytes=128,
+    safe_at=NOW - timedelta(seconds=1),
 )
 
 
@@ -55,6 +66,9 @@ def _measured() -> Measured:
         book=AlarmBook(alarms=(alarm,)),
         lines=(Line(name="clock", state=LineState.RED),),
         looked_at=NOW,
+        receiver=_RECEIVER,
+        wal_bytes=1 << 20,
+        bases=2,
     )
 
 
@@ -83,6 +97,12 @@ def test_the_numbers_are_those_of_the_status() -> None:
     assert shown["stratum_protection_proven_age_seconds"] == 3 * 3600
     assert shown["stratum_canary_age_seconds"] == 2
     assert shown["stratum_database_up"] == 1
+    assert shown["stratum_receiver_up"] == 1
+    assert shown["stratum_receiver_lag_bytes"] == 128
+    assert shown["stratum_receiver_lag_seconds"] == 1
+    assert shown["stratum_unprotected"] == shown["stratum_degraded"] == 0
+    assert shown["stratum_wal_bytes"] == 1 << 20
+    assert shown["stratum_base_backups"] == 2
     assert shown['stratum_alarm{name="clock"}'] == 1
     assert shown['stratum_checklist_lines{state="red"}'] == 1
     assert shown['stratum_jobs_total{state="done",verb="backup"}'] == 1
@@ -90,11 +110,21 @@ def test_the_numbers_are_those_of_the_status() -> None:
 
 
 def test_what_was_not_measured_is_left_out_and_never_zero() -> None:
-    from dataclasses import replace
-
     shown = _shown(replace(_measured(), canary_at=None, looked_at=None, last_success={}))
 
     assert not [name for name in shown if name.startswith(("stratum_canary", "stratum_checklist", "stratum_last"))]
+
+
+def test_a_receiver_whose_agent_died_is_not_shown_as_up() -> None:
+    old = replace(_RECEIVER, at=NOW - timedelta(minutes=1))
+
+    assert _shown(replace(_measured(), receiver=old))["stratum_receiver_up"] == 0
+
+
+def test_where_no_wal_is_asked_for_there_is_no_number_of_a_receiver() -> None:
+    off = replace(_RECEIVER, mode=ProtectMode.DUMPS, phase=ReceiverPhase.OFF)
+
+    assert not [name for name in _shown(replace(_measured(), receiver=off)) if name.startswith("stratum_receiver")]
 
 
 def _rules() -> Iterator[dict[str, Any]]:

@@ -18,10 +18,10 @@ def test_a_killed_server_that_its_parent_has_not_noted_is_waited_for(
     killed = subprocess.Popen(("sleep", "600"))
     killed.kill()
     os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # dead, and in the process table still
-    (tmp_path / "postmaster.pid").write_text(f"{killed.pid}\n{tmp_path}\n")
+    (tmp_path / ".s.PGSQL.5432.lock").write_text(f"{killed.pid}\n{tmp_path}\n")
     monkeypatch.setattr(time, "sleep", lambda _: killed.wait())
 
-    wait_until_reaped(tmp_path)
+    wait_until_reaped(tmp_path / "postmaster.pid", tmp_path / ".s.PGSQL.5432.lock")
 
     assert killed.returncode is not None
 
@@ -31,8 +31,8 @@ def test_nothing_is_waited_for_where_the_process_lives_or_there_is_none(
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
 
-    wait_until_reaped(tmp_path)
+    wait_until_reaped(tmp_path / "postmaster.pid")
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path}\n")
-    wait_until_reaped(tmp_path)
+    wait_until_reaped(tmp_path / "postmaster.pid")
     (tmp_path / "postmaster.pid").write_text("-\n")
-    wait_until_reaped(tmp_path)
+    wait_until_reaped(tmp_path / "postmaster.pid")

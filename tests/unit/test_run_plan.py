@@ -288,3 +288,54 @@ def test_a_plan_that_runs_is_not_called_cut_and_one_that_was_killed_is() -> None
     assert running == ()
     assert [found.plan.id for found in left] == [begun.id]
     assert [found.plan.id for found in beside_another] == [begun.id]
+
+
+class _FullJournal(RecordingJournal):
+    """One whose disk is full from the first failure on."""
+
+    def append(self, entry: JournalEntry) -> None:
+        if entry.kind in {JournalKind.STEP_UNDONE, JournalKind.PLAN_ENDED}:
+            raise StratumError("archive-full", path="archive")
+        super().append(entry)
+
+
+def test_a_journal_that_takes_nothing_more_does_not_end_the_way_back() -> None:
+    world = World()
+    shape = Shape(steps=4, fails=frozenset({3}))
+    journal = _FullJournal(world)
+
+    with pytest.raises(StratumError):
+        run_plan(prepared(shape, world), ports_over(journal))
+
+    assert world.effects == [], "every step is undone, though none of it could be noted"
+    again = RecordingJournal(world, journal.entries())
+    finish_unfinished(ports_over(again), {"update": lambda *_: actions_of(shape.repaired(), world)})
+    assert again.entries()[-1].end is PlanEnd.COMPENSATED
+
+
+@pytest.mark.parametrize("leaving", [(), ("rollback",), ("update",)])
+def test_what_took_effect_and_cannot_be_finished_bars_the_way_only_to_what_does_not_lead_away(
+    leaving: tuple[str, ...],
+) -> None:
+    world = World()
+    shape = Shape(steps=3, fails=frozenset({2}), forward_from=1)
+    journal = RecordingJournal(world)
+    with pytest.raises(StratumError) as caught:
+        run_plan(prepared(shape, world), ports_over(journal))
+    assert caught.value.code == "plan-unfinished"
+    actions = {"update": lambda *_: actions_of(shape, world)}
+
+    if "update" not in leaving:
+        with pytest.raises(StratumError) as caught:
+            finish_unfinished(ports_over(journal), actions, leaving=leaving)
+        assert caught.value.code == "plan-unfinished"
+        assert not _ended(journal)
+        return
+    (said,) = finish_unfinished(ports_over(journal), actions, leaving=leaving)
+    assert "is left as it stands" in said
+    assert _ended(journal) == [PlanEnd.DONE]
+    assert world.effects == ["s0", "s1", "s2"], "nothing that was committed is taken back"
+
+
+def _ended(journal: RecordingJournal) -> list[PlanEnd | None]:
+    return [entry.end for entry in journal.entries() if entry.kind is JournalKind.PLAN_ENDED]

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stratum.core.audit import audited
 from stratum.core.backup import Manifest
 from stratum.core.plan import JournalEntry, JournalKind, Plan, PlanEnd
 from stratum.core.proof import Method, Proof, Verdict
-from stratum.core.timeline import MomentKind, Reach, Timeline, draw_timeline
+from stratum.core.timeline import MomentKind, Reach, Span, Timeline, draw_timeline
+from tests.fakes.console_coverage import base_manifest
 from tests.fakes.console_records import manifest, proof, restore_plan
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -116,3 +118,30 @@ def _journal(plan: Plan, end: PlanEnd) -> tuple[JournalEntry, JournalEntry]:
     at = NOW - timedelta(hours=1)
     begun = JournalEntry(at=at, kind=JournalKind.PLAN_STARTED, plan_id=plan.id, verb=plan.verb, who="ada", plan=plan)
     return begun, replace(begun, kind=JournalKind.PLAN_ENDED, plan=None, end=end, at=at + timedelta(minutes=1))
+
+
+def test_a_base_backup_is_marked_and_what_wal_covers_goes_before_what_a_dump_does() -> None:
+    base = replace(base_manifest(), finished_at=NOW - timedelta(hours=5))
+    covered = Span(begins=base.finished_at, ends=NOW, reach=Reach.EXACT, backup_id=base.id)
+    found = draw_timeline((_taken(9),), (), (), now=NOW, promise=PROMISE, exact=(covered,), bases=(base,))
+
+    assert [(moment.kind, moment.at) for moment in found.moments] == [
+        (MomentKind.BACKUP, NOW - timedelta(hours=9)),
+        (MomentKind.BASE_BACKUP, base.finished_at),
+    ]
+    assert [(span.reach, span.backup_id) for span in found.spans] == [
+        (Reach.BACKUP_BEFORE, "b9"),
+        (Reach.EXACT, base.id),
+    ]
+
+
+def test_a_restore_point_is_marked_at_the_server_s_time_and_named_in_the_audit() -> None:
+    at = NOW - timedelta(hours=3)
+    facts = {"name": "before-the-sale", "at": at.isoformat(), "lsn": "0/16B3748"}
+    noted = JournalEntry(at=NOW, kind=JournalKind.NOTED, plan_id="p", verb="restore-point", who="ada", facts={**facts})
+    found = draw_timeline((), (), (noted,), now=NOW, promise=PROMISE)
+
+    assert [(m.kind, m.id, m.at) for m in found.moments] == [(MomentKind.RESTORE_POINT, "before-the-sale", at)]
+    entry = audited(noted)
+    assert entry is not None
+    assert entry.details["name"] == "before-the-sale"

@@ -7,17 +7,21 @@ import os
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from stratum.adapters.application_command import secrets_in, without_secret
 from stratum.adapters.archive import DirectoryArchive
-from stratum.adapters.embedded_postgresql import without_secret
+from stratum.adapters.compose_project import ComposeProject
+from stratum.adapters.compose_runtime import ClusterSettings, ComposeRuntime
 from stratum.adapters.endpoint import Endpoint
 from stratum.adapters.journal import observe_who
 from stratum.adapters.postgresql_tools import Installation
 from stratum.adapters.postmaster import read_postmaster
 from stratum.adapters.scratch_server import ScratchServers
 from stratum.adapters.stack_files import lay_down
+from stratum.core.errors import StratumError
 from stratum.core.stack import Secret
 
 
@@ -123,6 +127,33 @@ def test_any_archive_directory_can_be_written_into_the_settings(tmp_path: Path, 
 
 def test_another_account_cannot_enter_a_new_archive(tmp_path: Path) -> None:
     path = tmp_path / "archive"
-    DirectoryArchive(path, stack="led", data_directory=tmp_path, declared_domain=None).initialise("led")
+    DirectoryArchive(path, stack="led", data_directory=lambda: tmp_path, declared_domain=None).initialise("led")
 
     assert [entry for entry in (path, *path.iterdir()) if entry.is_dir() and entry.stat().st_mode & 0o007] == []
+
+
+def test_a_command_in_a_container_that_fails_shows_no_secret_of_the_stack() -> None:
+    class Project:
+        def run_in_service(self, service: str, argv: tuple[str, ...], *, told: object) -> None:
+            del service, argv, told
+            said = "no route to postgresql://app:hunter%2F2@db/shop, nor to redis://:swordfish@redis; key topsecret"
+            raise StratumError("tool-failed", tool="docker", exit_code=1, stderr=said)
+
+    environment = {"POSTGRES_PASSWORD": "hunter/2", "QUEUE": "redis://:swordfish@redis", "API_KEY": "topsecret"}
+    settings = ClusterSettings(
+        superuser="postgres",
+        owner="app",
+        database="shop",
+        passwords={},
+        backup_image="shop-backup",
+        env_file=Path(".env"),
+        commands_service="backend",
+        secrets=secrets_in(environment),
+    )
+    nothing: Any = None
+    runtime = ComposeRuntime(settings, project=cast("ComposeProject", Project()), docker=nothing, volume=nothing)
+
+    with pytest.raises(StratumError) as raised:
+        runtime.run_command(("migrate",))
+
+    assert raised.value.details["stderr"] == "no route to postgresql://app:…@db/shop, nor to redis://:…@redis; key …"
