@@ -15,11 +15,11 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.generate import fill_database
 from benchmarks.machine import describe_machine
-from benchmarks.report import render_report
-from benchmarks.results import Notebook, Results, read_results, write_results
+from benchmarks.results import Notebook, Results, write_results
 from benchmarks.seed_script import seed_backup, seed_restore
 from benchmarks.stack import NAME, BenchStack, Ran, cli, running_stack
 from benchmarks.timing import clean_up_on_termination, run_timed, size_of
+from benchmarks.write_report import write_report
 
 HERE = Path(__file__).parent
 SEEDED = "restored_by_the_seed"
@@ -35,9 +35,7 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     if not chosen.render_only:
         write_results(measure(chosen.place, gib=chosen.size, rounds=chosen.rounds), chosen.out / "results.json")
-    text = render_report(read_results(chosen.out / "results.json"))
-    (chosen.out / "RESULTS.md").write_text(text, encoding="utf-8")
-    print(text)
+    print(write_report(chosen.out / "results.json", out=chosen.out))
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.report_recovery import render_recovery
+from benchmarks.report_updates import render_updates
 from benchmarks.results import Measurement, Results, render_value
 
 BACKUP_SEED = ("seed", "backup")
@@ -53,8 +55,16 @@ live server. `drill` and `restore` are whole commands. Memory counts Stratum's o
 they call."""
 
 
-def render_report(results: Results) -> str:
-    """The whole of RESULTS.md."""
+_FIRST_UP = "first up: volume, cluster, roles, all services healthy"
+
+
+def render_report(
+    results: Results,
+    containers: Results | None = None,
+    recovery: Results | None = None,
+    updates: Results | None = None,
+) -> str:
+    """The whole of RESULTS.md; what was measured beside other tools and on Docker comes last."""
     head = (
         "# Benchmark results\n\nRendered by `python -m benchmarks` from `results.json`; do not edit.\n"
         f"Medians of {results.rounds} rounds in one run, the peers taking turns on one server."
@@ -70,8 +80,56 @@ def render_report(results: Results) -> str:
         "\n".join(_database_lines(results)),
         "## Machine",
         "\n".join(_machine_lines(results)),
+        *((render_recovery(recovery),) if recovery else ()),
+        *((render_updates(updates),) if updates else ()),
+        *((render_containers(containers),) if containers else ()),
     )
     return "\n\n".join(sections) + "\n"
+
+
+def render_containers(results: Results) -> str:
+    """The stack on Docker: targets, ratios to plain `docker compose`, and every measurement."""
+    machine = results.machine
+    head = (
+        "## On Docker\n\nRendered by `python -m benchmarks.containers` from `containers.json`; do not edit. The "
+        f"reference stack on Docker Engine {machine['docker']} with Compose {machine['compose']}; base images: "
+        f"{machine['base_images']}. Peer `compose` is `docker compose` typed by hand on the same files."
+    )
+    return "\n\n".join(
+        (
+            head,
+            "\n".join(_container_targets(results)),
+            "\n".join(_ratio_lines(results)),
+            "\n".join(_measurement_lines(results.measurements)),
+            "\n".join(_machine_lines(results)),
+        )
+    )
+
+
+def _container_targets(results: Results) -> list[str]:
+    own = [results.median_of("stratum", f"memory of {name} at rest") for name in ("backup", "backend", "frontend")]
+    together = sum(value for value in own if value is not None)
+    rows = (
+        ("first `up` with images built, until healthy", 15.0, results.median_of("stratum", _FIRST_UP), "s"),
+        ("`stop`", 5.0, results.median_of("stratum", "stop"), "s"),
+        ("memory of backup, backend and frontend together, at rest", 350e6, together, "bytes"),
+    )
+    lines = ["| target | at most | measured | |", "|---|---|---|---|"]
+    for what, most, value, unit in rows:
+        verdict = "not measured" if value is None else "reached" if value <= most else "**not reached**"
+        shown = "" if value is None else render_value(value, unit)
+        lines.append(f"| {what} | {render_value(most, unit)} | {shown} | {verdict} |")
+    return lines
+
+
+def _ratio_lines(results: Results) -> list[str]:
+    """What Stratum's looks, guards and records cost over Compose alone."""
+    lines = ["| task | stratum / compose |", "|---|---|"]
+    for found in results.measurements:
+        alone = results.median_of("compose", found.task)
+        if found.peer == "stratum" and alone:
+            lines.append(f"| {found.task} | {found.median / alone:.2f} |")
+    return lines
 
 
 def _target_lines(results: Results) -> list[str]:

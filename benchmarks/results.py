@@ -20,7 +20,7 @@ class Measurement:
     """`seed`, `stratum`; any other tool that is measured beside them."""
     task: str
     unit: str
-    """`s` or `bytes`."""
+    """`s`, `bytes` or `tps` (transactions a second)."""
     samples: tuple[float, ...]
 
     @property
@@ -65,6 +65,8 @@ class Notebook:
 
 def render_value(value: float, unit: str) -> str:
     """A number with its unit, for a person."""
+    if unit == "tps":
+        return f"{value:.0f} tps"
     return f"{value / 1e6:.1f} MB" if unit == "bytes" else f"{value:.2f} s"
 
 
