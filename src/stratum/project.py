@@ -114,6 +114,9 @@ class SideBySide(Protocol):
     def refuse_impossible(self) -> None:
         """Raises `no-downtime-impossible` where nobody can lead visitors from one container to another."""
 
+    def host_of(self, service: str, *, second: bool) -> str:
+        """The name by which other containers reach a service, or its `second` container where it has one."""
+
     def start(self) -> None:
         """Start the second containers and wait until all are well; nobody is led there yet.
 

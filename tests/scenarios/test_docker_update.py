@@ -241,6 +241,59 @@ def test_an_older_release_that_dies_on_the_data_of_now_is_not_brought_back(relea
     stack.done("backup", "--accept-fewer-rows")
 
 
+_ORDERS_ONE = """perl -MIO::Socket::INET -e '
+my $app = IO::Socket::INET->new(PeerAddr => "$ENV{STRATUM_HOST}:8080") or die "nobody there: $!";
+print $app "300001\\n";
+die "not kept" unless (<$app> // "") eq "kept\\n";
+'"""
+
+
+@contextmanager
+def _checks(released: ReleasedStack, *, smoke: str) -> Iterator[None]:
+    """`[commands] health` and `smoke` are set as long as the block runs."""
+    toml = released.stack.directory / "stratum.toml"
+    before = toml.read_text(encoding="utf-8")
+    added = f"health = ['grep', '-q', 'well', '/release/state']\nsmoke = ['sh', '-c', {json.dumps(smoke)}]\n"
+    toml.write_text(before.replace("[commands]\n", f"[commands]\n{added}"), encoding="utf-8")
+    yield
+    toml.write_text(before, encoding="utf-8")
+
+
+def test_a_smoke_check_asks_the_release_on_the_clone_and_then_the_one_nobody_reaches_yet(
+    released: ReleasedStack,
+) -> None:
+    stack = released.stack
+    released.write_release("asked")
+
+    with _checks(released, smoke=_ORDERS_ONE):
+        stack.done("update")
+
+    newest = max((released.archive / "rehearsals").glob("*.json"))
+    runs = json.loads(newest.read_text(encoding="utf-8"))["runs"]
+    assert [(run["name"], run["ok"]) for run in runs] == [
+        (name, True) for name in ("migrate", "app", "health", "smoke")
+    ]
+    assert released.serves() == "asked"
+    # The number is a key: whoever asked twice in one place would not have been answered.
+    assert stack.sql("DELETE FROM orders WHERE id = 300001 RETURNING name") == "acknowledged"
+    stack.done("backup", "--accept-fewer-rows")
+
+
+def test_a_smoke_check_that_fails_ends_an_update_before_it_stops_anything_and_before_its_commit(
+    released: ReleasedStack,
+) -> None:
+    released.write_release("idle")
+    with _checks(released, smoke="echo no order was taken >&2; exit 1"), _all_as_before(released):
+        found_out: dict[str, Any] = released.stack.refusal("update")
+        refused: dict[str, Any] = released.stack.refusal("update", "--accept", "smoke")
+
+    assert found_out["details"]["code"] == "rehearsal-refuses"
+    assert "fails: smoke: no order was taken" in found_out["message"]
+    assert refused["details"]["code"] == "command-failed"
+    assert "smoke" in refused["message"]
+    assert _end(released, "update") is PlanEnd.COMPENSATED
+
+
 # --- what fails -------------------------------------------------------------------------------------------------------
 
 

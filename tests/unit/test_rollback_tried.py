@@ -51,6 +51,14 @@ def test_the_older_image_is_started_on_the_backup_just_taken_and_migrates_nothin
     assert (order.image, order.backup_id, order.migrate) == ("app:release-abcd", "b", ())
 
 
+def test_an_older_release_is_asked_whether_it_is_well_and_not_for_what_a_newer_one_does() -> None:
+    project = FakeProject()
+
+    _try(project)
+
+    assert project.orders[0].checks == {"health": ("is-well",)}
+
+
 def test_a_release_that_dies_on_the_clone_ends_the_rollback_in_its_own_words() -> None:
     with pytest.raises(StratumError) as raised:
         _try(FakeProject(runs=(_DIED,)))
@@ -91,7 +99,9 @@ def _try(project: FakeProject, *accept: str) -> None:
 
 
 def _ports(project: FakeProject) -> Ports:
-    return replace(ports_over(RecordingJournal(World())), project=cast("Project", project))
+    ports = ports_over(RecordingJournal(World()))
+    commands = replace(ports.stack.commands, health=("is-well",), smoke=("does-its-work",))
+    return replace(ports, project=cast("Project", project), stack=replace(ports.stack, commands=commands))
 
 
 def _plan(*accept: str) -> Plan:

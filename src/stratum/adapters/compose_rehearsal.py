@@ -25,7 +25,7 @@ from stratum.adapters.docker import Docker
 from stratum.adapters.leash import Leash, told_inside
 from stratum.adapters.process import Completed
 from stratum.adapters.records import parse_plain, to_json
-from stratum.core.containers import BACKUP, INSIDE_DIRECTORY
+from stratum.core.containers import BACKUP, HOST_VARIABLE, INSIDE_DIRECTORY
 from stratum.core.errors import StratumError
 from stratum.core.rehearsal import Acted, CommandRun, Rehearsal, RehearsalOrder
 from stratum.core.side_by_side import OF_BEFORE
@@ -87,7 +87,8 @@ class ComposeRehearsal:
             leash.let_go()
 
     def _act(self, order: RehearsalOrder, clone: Path) -> Acted:
-        with self._relay(clone) as relay, tempfile.TemporaryDirectory(prefix="stratum-rehearsal-") as private:
+        directory = tempfile.TemporaryDirectory(prefix="stratum-rehearsal-")
+        with self._relay(clone, order.service) as relay, directory as private:
             override = Path(private) / "override.yaml"
             override.touch(mode=0o600)
             text = _OVERRIDE.format(service=order.service, relay=relay, environment=json.dumps(order.environment))
@@ -97,21 +98,26 @@ class ComposeRehearsal:
                 return Acted(runs=tuple(runs))
             if not order.start:
                 return Acted(runs=tuple(runs), notes=(f"{order.service} was not started on the clone",))
-            served, notes = self._serve(order, override, order.service)
-            started, runs = (order.service,) if served.ok else (), [*runs, served]
-            if served.ok and order.image_of_before:
+            served, notes = self._serve(order, override, order.service, checks=order.checks)
+            started, runs = (order.service,) if served[0].ok else (), [*runs, *served]
+            if all(run.ok for run in served) and order.image_of_before:
                 override.write_text(text + _render_image(order.image_of_before), encoding="utf-8")
-                runs.append(self._serve(order, override, OF_BEFORE.format(service=order.service))[0])
+                # What a new release has to do, the one before it may never have done.
+                runs += self._serve(order, override, OF_BEFORE.format(service=order.service), checks={})[0]
             return Acted(runs=tuple(runs), started=started, notes=notes)
 
     @contextmanager
-    def _relay(self, clone: Path) -> Iterator[str]:
-        """A container without a network that passes connections to the clone; its id."""
+    def _relay(self, clone: Path, service: str) -> Iterator[str]:
+        """A container without a network that passes connections to the clone; its id.
+
+        Whoever shares its loopback finds the service there by its name as well.
+        """
         volume = self.config["volumes"]["scratch"]["name"]
-        argv = ("run", "--detach", "--rm", "--init", "--network=none", f"--add-host={self.address.host}:127.0.0.1",
-                "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", *self._labels(),
-                "--volume", f"{volume}:{INSIDE_DIRECTORY}", "--entrypoint=stratum-container",
-                f"{self.project}-{BACKUP}", "relay", str(clone), str(self.address.port))  # fmt: skip
+        hosts = (f"--add-host={host}:127.0.0.1" for host in (self.address.host, service))
+        argv = ("run", "--detach", "--rm", "--init", "--network=none", *hosts, "--read-only", "--cap-drop=ALL",
+                "--security-opt=no-new-privileges", *self._labels(), "--volume", f"{volume}:{INSIDE_DIRECTORY}",
+                "--entrypoint=stratum-container", f"{self.project}-{BACKUP}", "relay", str(clone),
+                str(self.address.port))  # fmt: skip
         relay = self.docker.run(argv).stdout.strip()
         try:
             self._wait_for("the relay to the clone", lambda: "ready" in self.docker.run(("logs", relay)).stdout)
@@ -125,24 +131,37 @@ class ComposeRehearsal:
         return ("--label", _LABEL, "--label", of_project, "--label", "com.docker.compose.oneoff=True")
 
     def _migrate(self, order: RehearsalOrder, override: Path) -> CommandRun:
-        began = time.monotonic()
-        done = self._compose(override, "run", "--rm", "--no-deps", "-T", f"--label={_LABEL}", order.service,
-                             *order.migrate)  # fmt: skip
-        return self._run("migrate", began, ok=done.exit_code == 0, said=done.stderr or done.stdout)
+        return self._command(order.service, override, "migrate", order.migrate)
 
-    def _serve(self, order: RehearsalOrder, override: Path, name: str) -> tuple[CommandRun, tuple[str, ...]]:
-        """Start the service, and wait until it is healthy, or steady where it has no health check."""
+    def _command(
+        self, service: str, override: Path, name: str, argv: tuple[str, ...], *, told: Mapping[str, str] | None = None
+    ) -> CommandRun:
+        began = time.monotonic()
+        variables = [f"--env={key}={value}" for key, value in (told or {}).items()]
+        done = self._compose(override, "run", "--rm", "--no-deps", "-T", f"--label={_LABEL}", *variables, service,
+                             *argv)  # fmt: skip
+        return self._run(name, began, ok=done.exit_code == 0, said=done.stderr or done.stdout)
+
+    def _serve(
+        self, order: RehearsalOrder, override: Path, name: str, *, checks: Mapping[str, tuple[str, ...]]
+    ) -> tuple[list[CommandRun], tuple[str, ...]]:
+        """Start the service, wait until it is healthy, or steady where it has no health check, and run the checks."""
         began = time.monotonic()
         done = self._compose(override, "run", "--detach", "--no-deps", f"--label={_LABEL}", order.service)
         if done.exit_code != 0:
-            return self._run(name, began, ok=False, said=done.stderr), ()
+            return [self._run(name, began, ok=False, said=done.stderr)], ()
         container = done.stdout.split()[-1]
         checked = bool(self.config["services"][order.service].get("healthcheck"))
+        told = {HOST_VARIABLE: order.service}
         notes = () if checked else (f"{order.service} has no health check: it ran on for {STEADY_SECONDS:.0f} s",)
         try:
             ok = wait_until_well(self.docker, container, checked=checked)
             log = self.docker.run(("logs", f"--tail={_LOG_LINES}", container), accept=(0, 1))
-            return self._run(name, began, ok=ok, said=f"{log.stdout}\n{log.stderr}"), notes
+            runs = [self._run(name, began, ok=ok, said=f"{log.stdout}\n{log.stderr}")]
+            for check, argv in checks.items():
+                if runs[-1].ok:
+                    runs.append(self._command(order.service, override, check, argv, told=told))
+            return runs, notes
         finally:
             self.docker.run(("rm", "--force", "--volumes", container), accept=(0, 1))
 

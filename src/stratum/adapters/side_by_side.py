@@ -77,6 +77,10 @@ class ComposeSideBySide:
             if not wait_until_well(self.docker, self._name(service), checked=checked):
                 raise self._not_serving(service)
 
+    def host_of(self, service: str, *, second: bool) -> str:
+        """The name by which other containers reach a service, or its `second` container where it has one."""
+        return self._names().get(service, service) if second else service
+
     def refuse_unwell(self) -> None:
         """Raises `container-not-serving` for a second container that is not well, or not well any more."""
         for service in LED_TO:

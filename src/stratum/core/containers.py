@@ -8,6 +8,8 @@ from enum import StrEnum
 POSTGRES, GUARD, BACKUP, BACKEND, FRONTEND = "postgres", "guard", "backup", "backend", "frontend"
 INSIDE_ARCHIVE, INSIDE_DIRECTORY = "/archive", "/var/lib/stratum"
 """Where the stack's own containers have the archive, and room for throwaway servers."""
+HOST_VARIABLE = "STRATUM_HOST"
+"""Tells a check of `[commands]` where it reaches the release that it is to look at."""
 ALPINE_UID = 70
 """The account of PostgreSQL in images built on Alpine; Debian's is 999."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -86,7 +86,7 @@ class CommandRun:
     """One thing that the new version did on the clone."""
 
     name: str
-    """`migrate`, `health`, or the service that was started."""
+    """`migrate`, the service that was started, `health` or `smoke`."""
     ok: bool
     seconds: float
     said: str = ""
@@ -217,6 +217,8 @@ class RehearsalOrder:
     """Given to the new version instead of its own."""
     start: bool
     """Whether the service is started as well."""
+    checks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By name, what is run beside the service once it is well, in this order, until one fails."""
     image: str | None = None
     """What the service runs there instead of the image it has by name."""
     image_of_before: str | None = None

@@ -88,7 +88,10 @@ class Commands:
     seed: tuple[str, ...] = ()
     """Loads first data, idempotently."""
     health: tuple[str, ...] = ()
-    """Exits 0 when the application is well."""
+    """Exits 0 when the application is well. `STRATUM_HOST` names where it is asked."""
+    smoke: tuple[str, ...] = ()
+    """With Compose: exits 0 when a new release does its work. Run after `health`, first on the clone of a rehearsal and
+    then, in an update, before anybody else reaches it; what it writes there stays, so it should only read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

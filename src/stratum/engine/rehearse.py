@@ -103,6 +103,7 @@ def order_on_host(ports: Ports, backup_id: str | None) -> RehearsalOrder:
         migrate=commands.migrate,
         environment=ports.stack.rehearsal.env | {"STRATUM_REHEARSAL": "true"},
         start=ports.stack.rehearsal.start,
+        checks={name: argv for name, argv in (("health", commands.health), ("smoke", commands.smoke)) if argv},
     )
 
 

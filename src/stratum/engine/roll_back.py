@@ -208,7 +208,10 @@ def _service_actions(plan: Plan, ports: Ports, project: Project, *, stop: Action
 def _try_release(plan: Plan, ports: Ports, project: Project, *, backup_id: str) -> Facts:
     """Its image on a clone, with the services' files as they are now; what nobody accepted ends the rollback."""
     params, accepted = plan.params, names_in(plan.params.get("accept"))
-    order = replace(order_on_host(ports, backup_id), migrate=(), image=str(params["image_to_try"]))
+    order = order_on_host(ports, backup_id)
+    # What the release of now has to do, an older one may never have done.
+    checks = {name: argv for name, argv in order.checks.items() if name != "smoke"}
+    order = replace(order, migrate=(), image=str(params["image_to_try"]), checks=checks)
     try:
         found = project.rehearse(order, under=ports.lock.token)
     except StratumError as error:

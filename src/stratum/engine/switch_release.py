@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from stratum.core.containers import BACKUP, POSTGRES
+from stratum.core.containers import BACKUP, HOST_VARIABLE, POSTGRES
 from stratum.core.plan import Effect, Facts, JournalKind, Plan, Step
 from stratum.engine.deploy import names_in
 from stratum.engine.releases import record_release
@@ -50,8 +50,13 @@ def switch_notes(params: Facts, *, with_data: bool) -> tuple[str, ...]:
     return (said,)
 
 
-def switch_actions(plan: Plan, ports: Ports, project: Project) -> Mapping[str, Action]:
-    """What the steps do. The start is undone; the commit is not: from then on a failure goes forward."""
+def switch_actions(
+    plan: Plan, ports: Ports, project: Project, *, checks: tuple[str, ...] = ("health",)
+) -> Mapping[str, Action]:
+    """What the steps do. The start is undone; the commit is not: from then on a failure goes forward.
+
+    `checks` are those of `[commands]` that the release has to pass before the commit.
+    """
     services, beside = names_in(plan.params["services"]), names_in(plan.params.get("beside"))
     # A plan of an older release has no such step, and opens its ports at the start.
     hidden = any(step.name == PUBLISH for step in plan.steps)
@@ -69,8 +74,10 @@ def switch_actions(plan: Plan, ports: Ports, project: Project) -> Mapping[str, A
 
     def verify(_: Facts) -> Facts:
         answer = project.inside(("identity", "check", "--heads"))
-        if ports.stack.commands.health:
-            run_application(ports, "health")
+        host = project.side_by_side.host_of(ports.stack.commands.service, second=bool(plan.params.get("no_downtime")))
+        for name in checks:
+            if getattr(ports.stack.commands, name):
+                run_application(ports, name, told={HOST_VARIABLE: host})
         project.reach.refuse_unsteady([name for name in services if name not in beside])
         heads = [f"{name}={head}" for name, head in answer["heads"].items()]
         return {"likeness": str(answer.get("likeness")), "heads": heads}

@@ -300,7 +300,7 @@ def _after(plan: Plan, ports: Ports, project: Project) -> Mapping[str, Action]:
             project.images.forget(f"before-{older}")
 
     return {
-        **switch_actions(plan, ports, project),
+        **switch_actions(plan, ports, project, checks=("health", "smoke")),
         NAME_MOMENT.name: name_action(plan, ports),
         "undo-copy": Action(name="undo-copy", run=copy, undo=data_back),
         "migrate": Action(name="migrate", run=migrate),
