@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from stratum.adapters.compose_answers import parse_verb_answer
+from stratum.adapters.compose_answers import parse_verb_answer, words_told
 from stratum.adapters.process import Completed
 from stratum.core.errors import ExitCode, StratumError
 
@@ -48,6 +48,22 @@ def test_silence_is_no_answer(printed: str) -> None:
 def _refusal(code: str, details: dict[str, str]) -> str:
     spoken = {"code": code, "message": "it is so", "data": "untouched", "next": "look", "details": details}
     return json.dumps({"format": 1, "error": spoken})
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"PGOPTIONS": "-c search_path=shop", "HOST": "its own"}, "-c search_path=shop -c lock_timeout=9"),
+        ({"PGOPTIONS": None}, "-c lock_timeout=9"),
+        (None, "-c lock_timeout=9"),
+    ],
+)
+def test_what_a_service_tells_the_server_itself_is_still_told(environment: dict[str, str | None], said: str) -> None:
+    config = {"services": {"app": {"environment": environment}}}
+
+    told = words_told({"PGOPTIONS": "-c lock_timeout=9", "HOST": "app"}, config, "app")
+
+    assert told == (f"PGOPTIONS={said}", "HOST=app")
 
 
 def _ended(printed: str) -> Completed:

@@ -17,6 +17,7 @@ from stratum.core.file_sets import INSIDE_FILES
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 """As Compose looks for them. (https://docs.docker.com/compose/intro/compose-application-model/)"""
 _SCRATCH = "scratch"
+_OPTIONS = "PGOPTIONS"
 OVERRIDES = (
     "compose.override.yaml",
     "compose.override.yml",
@@ -104,6 +105,17 @@ def unprotected_volumes(config: Mapping[str, Any], *, data: str, file_sets: Coll
     taken = {mount.get("source") for mount in services[BACKUP].get("volumes") or () if mount["target"] in places}
     ours = {key for key, spec in (config.get("volumes") or {}).items() if spec.get("name") == data}
     return tuple(sorted(found - ours - taken - {_SCRATCH}))
+
+
+def words_told(told: Mapping[str, str], config: Mapping[str, Any], service: str) -> tuple[str, ...]:
+    """`NAME=value` of what a command is told beside its service's settings.
+
+    What libpq is told to tell the server (PGOPTIONS) is added to what the service says there itself; the last word on a
+    setting holds (https://www.postgresql.org/docs/current/libpq-envars.html).
+    """
+    own = (config["services"].get(service) or {}).get("environment") or {}
+    options = " ".join(filter(None, (own.get(_OPTIONS), told.get(_OPTIONS))))
+    return tuple(f"{name}={options if name == _OPTIONS else value}" for name, value in told.items())
 
 
 def last_lines(text: str) -> str:

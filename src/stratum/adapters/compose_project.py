@@ -18,6 +18,7 @@ from stratum.adapters.compose_answers import (
     parse_objects,
     parse_verb_answer,
     unprotected_volumes,
+    words_told,
 )
 from stratum.adapters.compose_files import stage_package
 from stratum.adapters.compose_images import ComposeImages
@@ -289,7 +290,7 @@ class ComposeProject:
         It does not outlive the call: a program that is the first of its container may not heed what Compose passes on.
         """
         self._secrets.write(missing_only=True)
-        more = (f"--env={name}={value}" for name, value in (told or {}).items())
+        more = (f"--env={word}" for word in words_told(told or {}, self._config(), service))
         made = ("run", "--rm", "--no-deps", "-T", f"--label={_COMMAND}", *more, service)
         try:
             self._compose(*made, *argv, seconds=_INSIDE_SECONDS)

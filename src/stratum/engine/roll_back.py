@@ -161,7 +161,7 @@ def _image_to_try(ports: Ports, project: Project, way: WayWithImages) -> str | N
 def rollback_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     """What the plan's steps do, and how each is taken back."""
     project = project_of(ports)
-    switch = switch_actions(plan, ports, project)
+    switch = switch_actions(plan, ports, project, checks=("health",))
     # What an older Stratum called the commit.
     record = committed(replace(switch[COMMIT.name], name="record"))
     actions = {

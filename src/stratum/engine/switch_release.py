@@ -50,9 +50,7 @@ def switch_notes(params: Facts, *, with_data: bool) -> tuple[str, ...]:
     return (said,)
 
 
-def switch_actions(
-    plan: Plan, ports: Ports, project: Project, *, checks: tuple[str, ...] = ("health",)
-) -> Mapping[str, Action]:
+def switch_actions(plan: Plan, ports: Ports, project: Project, *, checks: tuple[str, ...]) -> Mapping[str, Action]:
     """What the steps do. The start is undone; the commit is not: from then on a failure goes forward.
 
     `checks` are those of `[commands]` that the release has to pass before the commit.
@@ -74,10 +72,7 @@ def switch_actions(
 
     def verify(_: Facts) -> Facts:
         answer = project.inside(("identity", "check", "--heads"))
-        host = project.side_by_side.host_of(ports.stack.commands.service, second=bool(plan.params.get("no_downtime")))
-        for name in checks:
-            if getattr(ports.stack.commands, name):
-                run_application(ports, name, told={HOST_VARIABLE: host})
+        _run_checks(checks, plan, ports, project)
         project.reach.refuse_unsteady([name for name in services if name not in beside])
         heads = [f"{name}={head}" for name, head in answer["heads"].items()]
         return {"likeness": str(answer.get("likeness")), "heads": heads}
@@ -104,6 +99,15 @@ def switch_actions(
         COMMIT.name: committed(Action(name=COMMIT.name, run=commit)),
         PUBLISH: Action(name=PUBLISH, run=publish),
     }
+
+
+def _run_checks(checks: tuple[str, ...], plan: Plan, ports: Ports, project: Project) -> None:
+    """Those of them that are set, each told where the release of this plan is reached. Raises `command-failed`."""
+    second = bool(plan.params.get("no_downtime"))
+    host = project.side_by_side.host_of(ports.stack.commands.service, second=second)
+    for name in checks:
+        if getattr(ports.stack.commands, name):
+            run_application(ports, name, told={HOST_VARIABLE: host})
 
 
 def committed(action: Action) -> Action:
