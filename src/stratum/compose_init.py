@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stratum.adapters.archive import DirectoryArchive
+from stratum.adapters.certificate import CERTIFICATE_PATHS
 from stratum.adapters.compose_files import lay_down_compose_files, stage_package
 from stratum.adapters.data_volume import look_at_image
 from stratum.adapters.docker import Docker
@@ -148,7 +149,7 @@ def refuse_missing_certificate(directory: Path, *, self_signed: bool) -> None:
     Raises `certificate-missing`.
     """
     settings = load_settings(find_stack(directory.absolute()))
-    named = {name: settings.environment.get(name) or default for name, default in _CERTIFICATE_PATHS.items()}
+    named = {name: settings.environment.get(name) or default for name, default in CERTIFICATE_PATHS.items()}
     missing = [path for path in named.values() if not (settings.directory / path).is_file()]
     if missing and not self_signed:
         raise StratumError("certificate-missing", files=", ".join(missing))
@@ -163,10 +164,9 @@ def _write_self_signed(directory: Path, *, owner: tuple[int, int]) -> dict[str, 
     if not certificate.exists():
         names = (socket.gethostname(), "localhost", "127.0.0.1", "::1")
         write_self_signed(certificate, key, names=names, owner=owner if os.geteuid() == 0 else None)
-    return dict(_CERTIFICATE_PATHS)
+    return dict(CERTIFICATE_PATHS)
 
 
-_CERTIFICATE_PATHS = {"NGINX_CERT_PATH": "./certificates/stratum.crt", "NGINX_KEY_PATH": "./certificates/stratum.key"}
 CONTAINER_ACCOUNT = 10001
 """Of the containers of a stack that root lays down: nobody's on the host."""
 

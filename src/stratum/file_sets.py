@@ -31,8 +31,8 @@ class FileSets(Protocol):
     def free_bytes(self, name: str) -> int:
         """Of the disk the set lies on."""
 
-    def writable(self) -> bool:
-        """Whether they can be changed from here: a container that only backs up sees them read-only."""
+    def writable(self, name: str) -> bool:
+        """Whether a set can be changed from here: a container that only backs up sees it read-only."""
 
     def unpack(self, name: str, packed: Path, label: str) -> FileContents:
         """Unpack into the set's own directory, under a hidden name made of `label`; what lies there then.
@@ -41,7 +41,13 @@ class FileSets(Protocol):
         """
 
     def discard(self, name: str, label: str) -> None:
-        """Remove what lies under this hidden name. None there is no error."""
+        """Remove what lies under this hidden name. None there is no error.
+
+        What somebody else wrote while a swap was cut short is kept; `written_meanwhile` finds it.
+        """
+
+    def written_meanwhile(self, name: str) -> tuple[Path, ...]:
+        """Where what somebody else wrote between the steps of a swap is kept, under hidden names in the set."""
 
     def contents(self, name: str) -> FileContents:
         """What the set holds now, without what lies under hidden names of ours."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stratum.adapters.file_contents import contents_of_directory
-from stratum.adapters.file_set_directories import HIDDEN
+from stratum.adapters.file_set_directories import HIDDEN, FileSetDirectories
 from stratum.core.errors import StratumError
 from stratum.core.file_sets import FileContents
 from stratum.core.proof import Verdict
@@ -89,6 +89,24 @@ def test_without_the_directory_there_is_no_backup_that_lacks_it(stack: StackUnde
         stack.backup()
     assert caught.value.code == "files-away"
     assert len(stack.ports().archive.manifests()) == before
+
+
+def test_an_empty_directory_where_files_were_is_no_backup_of_them(stack: StackUnderTest, uploads: Path) -> None:
+    """As a disk that is not mounted looks, and a volume that was removed and made anew."""
+    stack.backup()
+    before = len(stack.ports().archive.manifests())
+    shutil.rmtree(uploads)
+    uploads.mkdir()
+
+    refused = stack.cli("backup")
+    assert refused.returncode == 13, refused.stdout + refused.stderr
+    assert "error[files-collapsed]" in refused.stderr
+    assert "holds 0 entries" in refused.stderr
+    assert len(stack.ports().archive.manifests()) == before
+
+    assert stack.cli("backup", "--accept-fewer-rows").returncode == 0
+    restore_files(stack.ports(), NAME, backup_id=stack.ports().archive.manifests()[-2].id)
+    assert (uploads / "logo.svg").exists()
 
 
 @pytest.mark.parametrize("path", [".", "archive", "archive/dumps", ".stratum"])
@@ -191,6 +209,28 @@ def test_a_restore_of_files_that_is_killed_anywhere_leaves_one_of_the_two_whole(
         assert lost in (held, *hidden), moment
         assert verb == "restore-files" or whole in (held, *hidden), moment
         assert [path.name for path in place.glob(f"{HIDDEN}*") if "before" not in path.name] == [], moment
+
+
+def test_half_of_the_files_is_in_no_backup_where_the_cut_restore_cannot_be_finished(
+    cut_stack: CutStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Docker, where the service that backs up sees the sets read-only."""
+    stack, place = cut_stack.stack, cut_stack.stack.directory / "uploads"
+    _name_in_toml(stack, "uploads")
+    whole = _fill(place, "whole")
+    stack.backup()
+    lost = _begin(cut_stack, "restore-files")
+    cut_stack.cut("restore-files", "inside:renames")
+    with monkeypatch.context() as patched:
+        patched.setattr(FileSetDirectories, "writable", lambda _, name: name != NAME)
+        for verb in (stack.backup, lambda: restore_files(stack.ports(), NAME, backup_id=None)):
+            with pytest.raises(StratumError) as caught:
+                verb()
+            assert caught.value.code == "files-cut"
+    cut_stack.recover()
+    cut_stack.assert_nothing_is_left_over()
+    assert contents_of_directory(place, leaving_out=HIDDEN) in (whole, lost)
+    stack.backup()
 
 
 def test_a_set_that_is_not_named_any_more_after_a_crash_keeps_nobody_out(cut_stack: CutStack) -> None:

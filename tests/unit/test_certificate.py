@@ -49,6 +49,18 @@ def pair(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_pair_nginx_takes_where_env_names_none_is_looked_at(tmp_path: Path) -> None:
+    assert _files(tmp_path, "").observe().certificate_ends_at is None
+    (tmp_path / "certificates").mkdir()
+    _write(tmp_path / "certificates" / "stratum.crt", 20)
+
+    found = _files(tmp_path, "").observe()
+
+    assert found.certificate_ends_at is not None
+    assert abs(found.certificate_ends_at - NOW - timedelta(days=20)) < timedelta(seconds=2)
+    assert "stratum.key" in found.certificate_problem
+
+
 def test_a_chain_ends_with_the_first_of_its_certificates(tmp_path: Path) -> None:
     _write(tmp_path / "chain.pem", 300, 20, 90)
 

@@ -12,8 +12,10 @@ import pytest
 from stratum.adapters.file_contents import contents_of_directory
 from stratum.adapters.file_set_directories import HIDDEN, FileSetDirectories
 from stratum.core.errors import StratumError
-from stratum.core.file_sets import FileContents, parse_file_sets
+from stratum.core.file_sets import FileContents, FileSetFacts, parse_file_sets
 from stratum.core.proof import Verdict
+from stratum.engine.run_drill import bytes_for_drill
+from tests.fixtures.manifests import a_manifest
 
 NAME = "uploads"
 
@@ -30,6 +32,7 @@ def place(tmp_path: Path) -> Path:
     (place / ("long" * 40)).write_text("a name of more than a hundred bytes\n", encoding="utf-8")
     (place / "nothing below").mkdir(mode=0o750)
     (place / "dangling").symlink_to("../nowhere")
+    os.symlink("11//.", place / "2026" / "this month")  # noqa: PTH211 - a Path would write it in another way
     (place / "secret").write_text("for one\n", encoding="utf-8")
     (place / "secret").chmod(0o600)
     os.link(place / "secret", place / "secret again")
@@ -197,6 +200,10 @@ def test_what_an_application_writes_between_the_renames_is_kept(
     found = [path for path in place.rglob("secret") if path.read_text(encoding="utf-8") == "meanwhile\n"]
     assert len(found) == 1
     assert len(list(place.rglob("only now"))) == 1
+    sets.discard(NAME, "before")
+    assert len(list(place.rglob("only now"))) == 1, "nobody was told of it yet"
+    told = {path for kept in sets.written_meanwhile(NAME) for path in kept.rglob("secret")}
+    assert {path.read_text(encoding="utf-8") for path in told} >= {"meanwhile\n"}
 
 
 def test_what_tar_cannot_read_is_no_backup(sets: FileSetDirectories, place: Path, tmp_path: Path) -> None:
@@ -207,12 +214,18 @@ def test_what_tar_cannot_read_is_no_backup(sets: FileSetDirectories, place: Path
     assert str(place) in caught.value.message
 
 
+def test_a_drill_has_room_for_the_databases_and_the_largest_set() -> None:
+    contents = (FileContents(entries=1, bytes=size, digest="0") for size in (5 << 30, 9 << 30))
+    sets = tuple(FileSetFacts(name="a", path="a", contents=one, changed=False) for one in contents)
+    assert bytes_for_drill(a_manifest(file_sets=sets)) - bytes_for_drill(a_manifest()) == 9 << 30
+
+
 def test_a_set_whose_directory_is_away_is_named(tmp_path: Path) -> None:
     sets = FileSetDirectories({NAME: tmp_path / "nowhere"}, workspace=tmp_path)
     with pytest.raises(StratumError) as caught:
         sets.refuse_away()
     assert caught.value.code == "files-away"
-    assert not sets.writable()
+    assert not sets.writable(NAME)
     with pytest.raises(StratumError) as caught:
         sets.free_bytes("other")
     assert caught.value.code == "unknown-files"

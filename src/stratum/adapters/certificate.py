@@ -6,6 +6,9 @@ import stat
 from datetime import datetime
 from pathlib import Path
 
+CERTIFICATE_PATHS = {"NGINX_CERT_PATH": "./certificates/stratum.crt", "NGINX_KEY_PATH": "./certificates/stratum.key"}
+"""Where nginx looks for the pair when .env names none, as compose.yaml has it."""
+
 
 def observe_certificate(directory: Path, certificate: str, key: str) -> tuple[datetime | None, str]:
     """When the certificate ends, and why a server could not use it with this key; "" when it could.

@@ -49,7 +49,7 @@ def _walk(folder: Path, below: str, leaving_out: str) -> Iterator[_Entry]:
             path, found = below + entry.name, entry.stat(follow_symlinks=False)
             mode = found.st_mode & _PERMISSIONS
             if entry.is_symlink():
-                yield _Entry(path, "l", content=str(Path(entry.path).readlink()))
+                yield _Entry(path, "l", content=os.readlink(entry.path))  # noqa: PTH115 - a Path would write it in another way
             elif stat.S_ISREG(found.st_mode):
                 with Path(entry.path).open("rb") as content:
                     yield _file(path, mode, content)

@@ -93,8 +93,9 @@ class FileSetDirectories:
     def free_bytes(self, name: str) -> int:
         return shutil.disk_usage(self._place(name)).free
 
-    def writable(self) -> bool:
-        return all(place.is_dir() and os.access(place, os.W_OK) for place in self._places.values())
+    def writable(self, name: str) -> bool:
+        place = self._place(name)
+        return place.is_dir() and os.access(place, os.W_OK)
 
     def unpack(self, name: str, packed: Path, label: str) -> FileContents:
         beside = self._hidden(name, label)
@@ -113,7 +114,12 @@ class FileSetDirectories:
         if (place / _WAS_IN_PLACE).exists():
             place.rename(self._hidden(name, _MEANWHILE + label))
         elif place.exists():
-            shutil.rmtree(place)
+            for one in sorted(place.glob(f"{_MEANWHILE}*")):
+                one.rename(self._hidden(name, one.name))
+            _remove(place)
+
+    def written_meanwhile(self, name: str) -> tuple[Path, ...]:
+        return tuple(sorted(self._place(name).glob(f"{HIDDEN}{_MEANWHILE}*")))
 
     def contents(self, name: str) -> FileContents:
         return contents_of_directory(self._place(name), leaving_out=HIDDEN)
@@ -186,12 +192,23 @@ def _make(hidden: Path) -> None:
 def _give_like(directory: Path, other: Path) -> None:
     """Give a directory the permissions of another and, where we may, to its owner.
 
-    A volume that was made anew belongs to root: the application could not write to it.
+    A volume that was made anew belongs to root: the application could not write to it. A directory of somebody else's
+    stays as that account made it: nobody else may change it, and no way back may end there.
     """
-    found = other.stat()
+    found, now = other.stat(), directory.stat()
     if os.geteuid() == 0:
         os.chown(directory, found.st_uid, found.st_gid)
-    directory.chmod(found.st_mode & 0o7777)
+    if os.geteuid() in {0, now.st_uid}:
+        directory.chmod(found.st_mode & 0o7777)
+
+
+def _remove(place: Path) -> None:
+    """Delete a directory of ours with all that came into it: entries of a read-only directory can be deleted too."""
+    for folder, below, _ in os.walk(place):
+        for path in (Path(folder) / name for name in below):
+            if not path.is_symlink() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                path.chmod(0o700)
+    shutil.rmtree(place)
 
 
 def _move_entries(source: Path, target: Path, *, meanwhile: Path) -> None:
@@ -202,7 +219,7 @@ def _move_entries(source: Path, target: Path, *, meanwhile: Path) -> None:
         there = target / entry.name
         if os.path.lexists(there):
             meanwhile.mkdir(mode=0o700, exist_ok=True)
-            there.rename(Path(tempfile.mkdtemp(prefix="meanwhile-", dir=meanwhile)) / entry.name)
+            there.rename(Path(tempfile.mkdtemp(prefix=_MEANWHILE, dir=meanwhile)) / entry.name)
         entry.rename(there)
 
 

@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 
 from stratum.adapters import durable
 from stratum.adapters import stack_templates as templates
-from stratum.adapters.certificate import observe_certificate
+from stratum.adapters.certificate import CERTIFICATE_PATHS, observe_certificate
 from stratum.adapters.env_file import replace_variable
 from stratum.adapters.process import run_tool
 from stratum.adapters.stack_fingerprint import fingerprint
@@ -176,11 +176,13 @@ class StackFilesOnDisk:
         add_lines(self.directory / ".gitignore", [".env"])
 
     def _certificate(self) -> tuple[datetime | None, str]:
-        """When the certificate of .env ends, and why it cannot serve; neither where none is named."""
+        """When the certificate nginx uses ends, and why it cannot serve; neither where there is none."""
         named = self.environment.get("NGINX_CERT_PATH", "")
-        if not named:
-            return None, ""
-        return observe_certificate(self.directory, named, self.environment.get("NGINX_KEY_PATH", ""))
+        if named:
+            return observe_certificate(self.directory, named, self.environment.get("NGINX_KEY_PATH", ""))
+        certificate, key = CERTIFICATE_PATHS.values()
+        there = (self.directory / certificate).exists()
+        return observe_certificate(self.directory, certificate, key) if there else (None, "")
 
     def _ignored(self) -> bool | None:
         """What git itself says; a checkout without git on the machine is judged by .gitignore's own line."""

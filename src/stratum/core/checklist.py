@@ -287,7 +287,8 @@ _KINDS = (
         name="no-cut-plan",
         holds="no plan was cut short",
         red="a plan was cut short: {plans}",
-        fix="run `stratum up`: it finishes the plan or takes it back",
+        fix="run `stratum up`: it finishes the plan or takes it back; a restore of files on Docker is finished by "
+        "`stratum restore --files NAME`",
     ),
 )
 

@@ -36,6 +36,23 @@ FILES = (
         "service `backup`), then take the backup again",
     ),
     ErrorKind(
+        code="files-collapsed",
+        exit=ExitCode.AT_RISK,
+        message="the file set {name} holds {entries} entries, {bytes} bytes; the backup before it held "
+        "{entries_before} entries, {bytes_before} bytes",
+        data="the files were not touched; this backup was thrown away, and those before it are kept",
+        next="see whether its disk or volume is mounted, and bring lost files back with `stratum restore --files "
+        "{name}`; if it was meant, run `stratum backup --accept-fewer-rows`",
+    ),
+    ErrorKind(
+        code="files-cut",
+        exit=ExitCode.REFUSED,
+        message="a restore of the file set {name} was cut short: what lies there is neither what was nor what came",
+        data="nothing is lost: both lie in its directory; no backup was taken, because it would hold half of them",
+        next="run `stratum restore --files {name}`: it finishes that restore or takes it back, and asks before it "
+        "replaces anything",
+    ),
+    ErrorKind(
         code="files-damaged",
         exit=ExitCode.FAILED,
         message="{file} does not hold the files it should: {problem}",

@@ -9,6 +9,8 @@ from typing import Any
 
 INSIDE_FILES = "/files"
 """Below this directory the container `backup` sees each set, by its name."""
+RESTORE, UNDO_RESTORE = "restore-files", "undo-restore-files"
+"""The plans that put other files in a set's place."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 
 

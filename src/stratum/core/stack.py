@@ -33,7 +33,7 @@ class BackupPolicy:
     digest: DigestMode = DigestMode.FULL
     """How much of the content is digested: full, sampled or counts."""
     collapse_limit: float = 0.5
-    """A dump that lost more than this share of the previous one's rows is not called a backup."""
+    """A dump that lost more than this share of the rows, or of the entries of a file set, is not called a backup."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from stratum.core.sizes import render_age, render_bytes
 from stratum.engine.check_copies import look_at_copies, look_at_scrub, survives_elsewhere
 from stratum.engine.check_receiving import look_at_continuity, look_at_receiving, look_at_slot_lag, look_at_zero_loss
 from stratum.engine.deploy import project_of
+from stratum.engine.run_drill import bytes_for_drill
 from stratum.engine.run_plan import describe_unfinished, observe_cut
 from stratum.engine.tripwire import observe_sighting
 from stratum.ports import Ports, Role, RunState
@@ -197,7 +198,7 @@ def _no_destructive_command(ports: Ports) -> Line:
 
 def _disk_space(ports: Ports) -> Line:
     newest = _newest(ports)
-    needed = sum(database.facts.size_bytes for database in newest.databases) if newest else 0
+    needed = bytes_for_drill(newest) if newest else 0
     data_free, archive_free = ports.runtime.free_bytes(), ports.archive.free_bytes()
     enough = data_free > needed and archive_free > 2 * (newest.bytes if newest else 0)
     return _line("disk-space", holds=enough, needed=render_bytes(needed), data_free=render_bytes(data_free),

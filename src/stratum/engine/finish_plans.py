@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stratum.core.errors import StratumError
-from stratum.core.plan import unfinished_plans
+from stratum.core.plan import Plan, unfinished_plans
 from stratum.engine.accept_identity import accept_actions
 from stratum.engine.bring_up import up_actions
 from stratum.engine.deploy import deploy_actions
@@ -107,11 +107,20 @@ def finish_plans(ports: Ports, *, why: str = "") -> tuple[str, ...]:
     actions = ACTIONS if ports.project is None else HOST_ACTIONS
     if ports.rotation is None:  # its steps start anew what this process may be a part of
         actions = {verb: found for verb, found in actions.items() if verb != ROTATE}
-    if not ports.file_sets.writable():  # what a restore of files began, the next one finishes
-        actions = {verb: found for verb, found in actions.items() if verb not in {FILES, UNDO_FILES}}
-    if not any(cut.plan.verb in actions for cut in unfinished_plans(ports.journal.entries())):
+    cut = [one.plan for one in unfinished_plans(ports.journal.entries()) if one.plan.verb in actions]
+    elsewhere = frozenset(plan.id for plan in cut if _is_finished_elsewhere(plan, ports))
+    if len(cut) == len(elsewhere):
         return ()
-    return (*_start(ports), *finish_unfinished(ports, actions, leaving=_LEADS_AWAY.get(why, ())))
+    leaving = _LEADS_AWAY.get(why, ())
+    return (*_start(ports), *finish_unfinished(ports, actions, leaving=leaving, elsewhere=elsewhere))
+
+
+def _is_finished_elsewhere(plan: Plan, ports: Ports) -> bool:
+    """A restore of files whose set is read-only here: the next restore of that set finishes it, where it may write."""
+    if plan.verb not in {FILES, UNDO_FILES}:
+        return False
+    name = str(plan.params["files"])
+    return name in ports.stack.file_sets and not ports.file_sets.writable(name)
 
 
 def _start(ports: Ports) -> tuple[str, ...]:

@@ -155,11 +155,11 @@ def _expired_clusters(ports: Ports) -> tuple[str, ...]:
 
 def _expired_files(ports: Ports) -> tuple[tuple[str, str], ...]:
     """What restores of files replaced longer ago than the undo window, where it can be deleted from here."""
-    if not ports.file_sets.writable():
-        return ()
     window = ports.stack.restore.undo_window
     return tuple(
-        (kept.name, kept.label) for kept in observe_kept_files(ports) if ports.clock.now() - kept.since > window
+        (kept.name, kept.label)
+        for kept in observe_kept_files(ports)
+        if ports.clock.now() - kept.since > window and ports.file_sets.writable(kept.name)
     )
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from stratum.core.backup import Manifest
 from stratum.core.errors import StratumError
-from stratum.core.file_sets import FileContents, FileSetFacts
+from stratum.core.file_sets import RESTORE, UNDO_RESTORE, FileContents, FileSetFacts
 from stratum.core.plan import Effect, Facts, Plan, PlanEnd, Step, observe_progress
 from stratum.core.proof import Verdict
 from stratum.core.recovery import older_proven
 from stratum.core.sizes import render_age, render_bytes
 from stratum.engine.run_drill import find_manifest
 from stratum.engine.run_plan import new_plan_id, short
-from stratum.engine.take_dump import FILES_DIRECTORY, space_guard
+from stratum.engine.take_dump import FILES_DIRECTORY, refuse_cut_files, space_guard
 from stratum.engine.verify_backup import check_stored_files
 from stratum.ports import Action, Outcome, Ports, Prepared
 
-VERB, UNDO = "restore-files", "undo-restore-files"
+VERB, UNDO = RESTORE, UNDO_RESTORE
 _SPARE_BYTES = 64 << 20
 _UNPACK = Step(name="unpack", summary="unpack beside what is in place, under a hidden name, and compare",
                effect=Effect.ADDS, way_back="what was unpacked is removed")  # fmt: skip
@@ -32,10 +32,11 @@ def restore_files(ports: Ports, name: str, *, backup_id: str | None, at: datetim
 
     Nothing is overwritten: what is in place is kept for `undo_files`. No database is touched. Raises `unknown-files`,
     `files-away`, `files-not-in-backup`, `no-backup-yet`, `unknown-backup`, `backup-damaged`, `disk-too-small`,
-    `files-damaged` and `files-not-writable`; the files in place are as they were after any of them.
+    `files-damaged`, `files-cut` and `files-not-writable`; the files in place are as they were after any of them.
     """
     sets = ports.file_sets
     sets.refuse_away()
+    refuse_cut_files(ports, (name,))
     free = sets.free_bytes(name)
     manifest = _choose(ports, name, backup_id=backup_id, at=at)
     facts = find_file_set(manifest, name)
@@ -69,6 +70,7 @@ def restore_files(ports: Ports, name: str, *, backup_id: str | None, at: datetim
 def undo_files(ports: Ports, name: str) -> Outcome:
     """Put back what the last restore of this set replaced, and keep what is in place now. Raises `nothing-to-undo`."""
     ports.file_sets.refuse_away()
+    refuse_cut_files(ports, (name,))
     label = _last_kept(ports, name)
     now = ports.clock.now()
     plan_id = new_plan_id(now)
@@ -109,6 +111,7 @@ def files_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     def discard(_: Facts) -> None:
         if is_known:
             sets.discard(name, label)
+            _say_what_came_meanwhile(ports, name)
 
     def swap_back(_: Facts) -> None:
         if is_known:
@@ -126,6 +129,12 @@ def files_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
     )
     planned = {step.name for step in plan.steps}
     return tuple(action for action in actions if action.name in planned)
+
+
+def _say_what_came_meanwhile(ports: Ports, name: str) -> None:
+    """It is in no place anybody looks at, and in no backup."""
+    for path in ports.file_sets.written_meanwhile(name):
+        ports.progress.say(f"what was written to {name} while a restore of it was cut short is kept in {path}")
 
 
 def _known(ports: Ports, name: str, facts: Facts) -> tuple[str, ...]:

@@ -21,6 +21,12 @@ _SPARE_BYTES = 256 << 20
 _SCHEMA_ONLY = "stratum_schema_only"
 
 
+def bytes_for_drill(manifest: Manifest) -> int:
+    """What the throwaway server may come to, with the largest file set, which are unpacked one after the other."""
+    size = sum(database.facts.size_bytes for database in manifest.databases)
+    return size + max((facts.contents.bytes for facts in manifest.file_sets), default=0) + _SPARE_BYTES
+
+
 def run_drill(manifest: Manifest, ports: Ports) -> Outcome:
     """Prove a backup, or say why it could not be proven. The running database is not touched.
 
@@ -28,8 +34,6 @@ def run_drill(manifest: Manifest, ports: Ports) -> Outcome:
     `disk-too-small` before anything is written.
     """
     now = ports.clock.now()
-    size = sum(database.facts.size_bytes for database in manifest.databases)
-    size += max((facts.contents.bytes for facts in manifest.file_sets), default=0)
     plan = Plan(
         id=new_plan_id(now),
         verb="drill",
@@ -42,8 +46,8 @@ def run_drill(manifest: Manifest, ports: Ports) -> Outcome:
         ),
         params={"backup_id": manifest.id},
         guards=(
-            space_guard(what="the drill", needed=size + _SPARE_BYTES, free=ports.runtime.free_bytes(),
-                        where="the scratch directory"),
+            space_guard(what="the drill", needed=bytes_for_drill(manifest),
+                        free=ports.runtime.free_bytes(), where="the scratch directory"),
         ),
     )  # fmt: skip
     return ports.run(Prepared(plan=plan, actions=drill_actions(plan, ports)), ports)

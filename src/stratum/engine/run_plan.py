@@ -52,7 +52,11 @@ def show_plan(prepared: Prepared, ports: Ports) -> Outcome:  # noqa: ARG001 - st
 
 
 def finish_unfinished(
-    ports: Ports, actions_of: Mapping[str, ActionsOf], *, leaving: Collection[str] = ()
+    ports: Ports,
+    actions_of: Mapping[str, ActionsOf],
+    *,
+    leaving: Collection[str] = (),
+    elsewhere: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Bring every plan that a crash cut to an end, inner ones first; says in one line each what was done.
 
@@ -64,7 +68,7 @@ def finish_unfinished(
     said = []
     for cut in reversed(unfinished_plans(ports.journal.entries())):
         plan = cut.plan
-        if plan.verb not in actions_of:
+        if plan.verb not in actions_of or plan.id in elsewhere:
             continue  # the host's, or the container's: it is finished there
         # As in the first run, a step finds the plan's own values among the facts.
         progress = replace(cut, facts=plan.params | cut.facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,10 @@ from stratum.core.backup import (
 )
 from stratum.core.dump_contents import compare_contents
 from stratum.core.errors import StratumError
-from stratum.core.file_sets import FileSetFacts
+from stratum.core.file_sets import RESTORE, UNDO_RESTORE, FileSetFacts
 from stratum.core.guard import GuardResult
 from stratum.core.identity import Identity
-from stratum.core.plan import Effect, Facts, Plan, Step
+from stratum.core.plan import Effect, Facts, Plan, Step, unfinished_plans
 from stratum.core.proof import Verdict
 from stratum.core.sizes import render_bytes
 from stratum.engine.run_plan import new_plan_id
@@ -51,12 +51,13 @@ def take_dump(ports: Ports, *, accept_fewer_rows: bool = False) -> Outcome:
 
     The running database is only read. The directories of `[[files]]` are read after it, so that what a row of the
     dump names was there by then. Raises the tripwire's errors, `archive-…`, `disk-too-small`, `clock-behind`,
-    `backup-not-whole`, `rows-collapsed`, `files-away` and `files-unreadable`; after any of them no new backup is
-    visible.
+    `backup-not-whole`, `rows-collapsed`, `files-collapsed`, `files-away`, `files-cut` and `files-unreadable`; after any
+    of them no new backup is visible.
     """
     ports.archive.check_writable()
     refuse_look_alike(ports)
     ports.file_sets.refuse_away()
+    refuse_cut_files(ports, ports.stack.file_sets)
     now = ports.clock.now()
     plan = Plan(
         id=new_plan_id(now),
@@ -112,6 +113,7 @@ def dump_actions(plan: Plan, ports: Ports) -> tuple[Action, ...]:
                          changed=changed)
             for name, changed in notebook.changed.items()
         )  # fmt: skip
+        _refuse_files_collapse(ports, notebook, accepted=bool(plan.params["accept_fewer_rows"]))
 
     def publish(_: Facts) -> Facts:
         manifest = _manifest(plan, ports, notebook)
@@ -185,6 +187,29 @@ def _refuse_collapse(ports: Ports, notebook: _Notebook, *, accepted: bool) -> No
     if before and rows < before * (1 - ports.stack.backup.collapse_limit):
         percent = f"{100 * (before - rows) / before:.0f}"
         raise StratumError("rows-collapsed", rows=rows, rows_before=before, percent=percent)
+
+
+def _refuse_files_collapse(ports: Ports, notebook: _Notebook, *, accepted: bool) -> None:
+    """As with rows: a disk that is not mounted, or a volume that was made anew, looks like an empty directory."""
+    if accepted:
+        return
+    before = {found.name: found.contents for manifest in ports.archive.manifests() for found in manifest.file_sets}
+    for name, now in ((found.name, found.contents) for found in notebook.file_sets):
+        then = before.get(name)
+        if then is None:
+            continue
+        few = now.entries < then.entries * (1 - ports.stack.backup.collapse_limit)
+        if few or (then.bytes and not now.bytes):
+            raise StratumError("files-collapsed", name=name, entries=now.entries, entries_before=then.entries,
+                               bytes=now.bytes, bytes_before=then.bytes)  # fmt: skip
+
+
+def refuse_cut_files(ports: Ports, names: Collection[str]) -> None:
+    """Raises `files-cut` for a set in which a restore broke off: what lies there is neither the old nor the new."""
+    for cut in unfinished_plans(ports.journal.entries()):
+        name = str(cut.plan.params.get("files"))
+        if cut.plan.verb in {RESTORE, UNDO_RESTORE} and name in names:
+            raise StratumError("files-cut", name=name)
 
 
 def _rows_that_count(databases: Sequence[DumpedDatabase], ports: Ports) -> int:
